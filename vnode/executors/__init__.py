@@ -1,0 +1,1 @@
+"""How a node runs algorithms. `base` is the contract; one file an executor."""
