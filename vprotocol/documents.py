@@ -1,4 +1,4 @@
-"""How the body of every signed document is read: strict JSON into a frozen type, and nothing unknown but `extensions`."""
+"""How the body of every signed document is read: strict JSON into a frozen type; nothing unknown but `extensions`."""
 
 from typing import Any, Self
 
