@@ -202,8 +202,11 @@ def command(name: str | None = None, **settings: Any) -> Callable[[Callable[...,
         def run(*args: Any, as_json: bool, **options: Any) -> Any:
             return function(*args, out=Out(as_json=as_json), **options)
 
-        with_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON value.")(run)
-        return click.command(name or _command_name(function), **settings)(with_json)
+        with_json: Callable[..., Any] = click.option("--json", "as_json", is_flag=True, help="Print one JSON value.")(
+            run
+        )
+        made: click.Command = click.command(name or _command_name(function), **settings)(with_json)
+        return made
 
     return decorate
 
@@ -270,10 +273,10 @@ def run(group: click.Command, arguments: Sequence[str] | None = None, name: str 
         return answer if isinstance(answer, int) and not isinstance(answer, bool) else OK
     except VestalError as error:
         return _fail(error, as_json)
-    except click.exceptions.NoArgsIsHelpError as error:
-        click.echo(error.format_message(), err=True)
-        return EXIT_CODES[UsageError]
     except click.ClickException as error:
+        if type(error).__name__ == "NoArgsIsHelpError":  # click >= 8.2; its message is the help text
+            print(error.format_message(), file=sys.stderr)
+            return EXIT_CODES[UsageError]
         return _fail(UsageError(error.format_message(), hint=_usage_hint(error)), as_json)
     except (click.Abort, KeyboardInterrupt):
         print("Stopped.", file=sys.stderr)
