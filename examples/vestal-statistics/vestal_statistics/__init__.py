@@ -1,0 +1,1 @@
+"""Federated statistics whose answers equal those on the joined data."""
