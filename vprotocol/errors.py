@@ -60,6 +60,13 @@ class TooLarge(BadRequest):
     hint = "Send large content as a payload in segments."
 
 
+class UnsupportedMediaType(BadRequest):
+    """The body is not of the kind that this resource reads."""
+
+    code = "unsupported_media_type"
+    hint = "Send JSON with `Content-Type: application/json`, unless the API description says otherwise."
+
+
 class NotAuthenticated(VestalError):
     """Nobody is logged in, or the token has expired."""
 

@@ -1,0 +1,1 @@
+"""The hub: organizations, users, collaborations, jobs, runs and sealed payloads that it cannot open."""

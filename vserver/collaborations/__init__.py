@@ -1,0 +1,1 @@
+"""Sets of organizations that work together."""

@@ -1,0 +1,1 @@
+"""Who takes part, and the public identity that each organization signs for itself."""
