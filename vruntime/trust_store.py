@@ -120,7 +120,7 @@ class TrustStore:
                 raise IdentityChanged(
                     f"the hub now shows another identity for {known.log.name}. "
                     f"Known words: {known.words}. Shown words: {spoken(log.fingerprint)}.",
-                    hint=f"Ask {known.log.name}, not the hub. If it has really begun anew: `trust forget`, then verify.",
+                    hint=f"Ask {known.log.name}, not the hub. If it did begin anew: `trust forget`, then verify.",
                     fields={"known": known.fingerprint, "shown": log.fingerprint},
                 )
 
