@@ -4,6 +4,7 @@ The log loss and its derivatives are sums over rows, so the organizations' sums 
 the federated coefficients are the pooled ones, not an approximation.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -63,7 +64,8 @@ def newton(
     after_round: Callable[[float], None] = lambda step: None,
 ) -> Fit:
     """Minimise a convex function. A round is one look at it; a step that makes it worse is halved."""
-    beta, step = np.zeros(size), np.zeros(size)
+    beta: Matrix = np.zeros(size)
+    step: Matrix = np.zeros(size)
     best = at(beta)
     for rounds in range(1, max_rounds + 1):
         if rounds > 1:
@@ -72,7 +74,7 @@ def newton(
                 step = step / 2
                 continue
             beta, best = beta + step, found
-        step = -np.linalg.solve(best.hessian, best.gradient)
+        step = np.asarray(-np.linalg.solve(best.hessian, best.gradient), dtype=np.float64)
         largest = float(np.max(np.abs(step)))
         after_round(largest)
         if largest <= tolerance:
@@ -152,6 +154,6 @@ def total(answers: Sequence[dict[str, Any]]) -> Derivatives:
 
 def _percent(step: float, tolerance: float) -> float:
     """How many of the digits asked for are settled: a guess, as the number of rounds is not known before."""
-    if step <= tolerance or tolerance <= 0:
+    if step <= tolerance or not 0 < tolerance < 1:
         return 99.0
-    return 99.0 * min(max(np.log10(max(step, tolerance)) / np.log10(tolerance), 0.0), 1.0)
+    return 99.0 * min(max(math.log10(step) / math.log10(tolerance), 0.0), 1.0)

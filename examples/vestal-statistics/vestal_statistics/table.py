@@ -46,7 +46,8 @@ def numbers(data: Any, columns: Sequence[str]) -> Matrix:
     if isinstance(data, list):
         rows = [[np.nan if row[name] is None else row[name] for name in columns] for row in data]
         return np.array(rows, dtype=np.float64).reshape(len(data), len(columns))
-    return data[list(columns)].to_numpy(dtype=np.float64, na_value=np.nan)
+    matrix: Matrix = data[list(columns)].to_numpy(dtype=np.float64, na_value=np.nan)
+    return matrix
 
 
 def values(data: Any, column: str) -> list[Any]:
@@ -58,7 +59,7 @@ def values(data: Any, column: str) -> list[Any]:
     if column not in data.columns:
         raise UnknownColumn(f"there is no column '{column}' here")
     chosen = data[column].astype(object)
-    return chosen.where(chosen.notna(), None).tolist()
+    return list(chosen.where(chosen.notna(), None))
 
 
 def _is_number(value: Any) -> bool:
