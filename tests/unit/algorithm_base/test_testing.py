@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from algorithm_base import (
@@ -81,7 +83,7 @@ NODES = [{"default": [{"age": 30}, {"age": 40}]}, {"default": [{"age": 80}]}, {"
 
 @pytest.fixture
 def federation():
-    return Federation(NODES)
+    return Federation(NODES, algorithm=sys.modules[__name__])
 
 
 def test_a_central_function_over_all(federation):
@@ -91,6 +93,12 @@ def test_a_central_function_over_all(federation):
 
 
 def test_a_subtask_may_be_called_by_name(federation):
+    assert federation.run("mean_by_name", "age") == 200
+
+
+def test_without_an_algorithm_functions_and_what_stands_beside_them_can_be_called():
+    federation = Federation(NODES)
+    assert federation.run(mean_by_name, "age") == 200
     assert federation.run("mean_by_name", "age") == 200
 
 
