@@ -24,6 +24,8 @@ from vserver.web.operation import operations_of
 from vserver.web.ratelimit import RateLimiter
 from vserver.web.recorder import RequestRecorder
 
+FILE_WORK_AT_ONCE = 256
+
 # A domain joins the hub here: its resources, and what it does by itself from time to time.
 RESOURCES = (
     *entrance.RESOURCES,
@@ -60,11 +62,12 @@ def create_app(
         clock=clock,
         database=database,
         signals=signals or Signals(clock),
-        offload=Offload(settings.password.at_once),
+        hashing=Offload(settings.password.at_once),
+        files=Offload(FILE_WORK_AT_ONCE),
         logins=RateLimiter(clock, per_s=limits.logins_per_s, burst=limits.login_burst),
         writes=RateLimiter(clock, per_s=limits.writes_per_s, burst=limits.write_burst),
         metrics=CollectorRegistry(),
-        operations={resource.endpoint: operations_of(resource) for resource in RESOURCES},
+        operations={resource.place: operations_of(resource) for resource in RESOURCES},
         chores=list(CHORES),
     )
     app = Flask("vserver", static_folder=None)
@@ -76,8 +79,7 @@ def create_app(
     request.install(app, hub.metrics, https=(settings.public_url or "").startswith("https://"))
     api = HubApi(app, prefix=PREFIX)
     for resource in RESOURCES:
-        place = resource.endpoint
-        api.add_resource(resource, place.value.rstrip("/") or "/", endpoint=place.name.lower())
+        api.add_resource(resource, resource.place.value, endpoint=resource.place.name.lower())
     if settings.proxies:
         app.wsgi_app = ProxyFix(app.wsgi_app, x_for=settings.proxies, x_proto=settings.proxies)  # type: ignore[method-assign]
     if settings.record_requests is not None:

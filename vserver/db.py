@@ -66,6 +66,12 @@ class Database:
         for callback in session.info.pop(_AFTER_COMMIT, ()):
             callback()
 
+    @contextmanager
+    def writing_connection(self) -> Iterator[Connection]:
+        """One transaction below the ORM, for migrations."""
+        with self._my_turn(), self.engine.execution_options(**{_WRITES: True}).begin() as connection:
+            yield connection
+
     def ping(self) -> None:
         """Ask the database for a sign of life."""
         with self.engine.connect() as connection:

@@ -29,7 +29,8 @@ class Hub:
     clock: Clock
     database: Database
     signals: Signals
-    offload: Offload
+    hashing: Offload  # passwords
+    files: Offload  # payload segments and their hashes
     logins: RateLimiter
     writes: RateLimiter
     metrics: CollectorRegistry

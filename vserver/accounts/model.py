@@ -29,9 +29,10 @@ class User(Base):
     created_at: Mapped[float]
     failed_logins: Mapped[int] = mapped_column(default=0)
     locked_until: Mapped[float] = mapped_column(default=0.0)
-    version: Mapped[int]
+    version: Mapped[int] = mapped_column()
     roles: Mapped[list[Role]] = relationship(secondary="user_role", lazy="selectin", order_by=Role.id)
 
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  (an id is never given twice)
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012
 
 

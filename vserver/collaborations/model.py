@@ -13,8 +13,9 @@ class Collaboration(Base):
     display_name: Mapped[str] = mapped_column(String(200), unique=True)
     encrypted: Mapped[bool] = mapped_column(default=True)
     created_at: Mapped[float]
-    version: Mapped[int]
+    version: Mapped[int] = mapped_column()
 
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  (an id is never given twice)
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012
 
 

@@ -16,6 +16,7 @@ class Node(Base):
     software_version: Mapped[str | None] = mapped_column(String(40))
     created_at: Mapped[float]
     last_sync_at: Mapped[float | None]
-    version: Mapped[int]
+    version: Mapped[int] = mapped_column()
 
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  (an id is never given twice)
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012

@@ -16,6 +16,7 @@ class Organization(Base):
     key_log: Mapped[dict[str, Any] | None] = mapped_column(JSON, deferred=True)
     key_log_number: Mapped[int] = mapped_column(default=-1)  # of the newest entry; -1: no identity yet
     created_at: Mapped[float]
-    version: Mapped[int]
+    version: Mapped[int] = mapped_column()
 
+    __table_args__ = {"sqlite_autoincrement": True}  # noqa: RUF012  (an id is never given twice)
     __mapper_args__ = {"version_id_col": version}  # noqa: RUF012

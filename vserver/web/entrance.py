@@ -29,7 +29,7 @@ class Version(Message):
 
 
 class Root(HubResource):
-    endpoint = Endpoint.ROOT
+    place = Endpoint.ROOT
 
     @operation("Where to go from here", answer=Entrance, public=True, work=Work.OWN)
     def get(self) -> Entrance:
@@ -38,7 +38,7 @@ class Root(HubResource):
 
 
 class HealthResource(HubResource):
-    endpoint = Endpoint.HEALTH
+    place = Endpoint.HEALTH
 
     @operation("Whether the process answers", answer=Health, public=True, work=Work.OWN)
     def get(self) -> Health:
@@ -46,7 +46,7 @@ class HealthResource(HubResource):
 
 
 class ReadyResource(HubResource):
-    endpoint = Endpoint.READY
+    place = Endpoint.READY
 
     @operation(
         "Whether requests can be served: the database answers, the hub is not stopping",
@@ -63,7 +63,7 @@ class ReadyResource(HubResource):
 
 
 class VersionResource(HubResource):
-    endpoint = Endpoint.VERSION
+    place = Endpoint.VERSION
 
     @operation("Which version this is", answer=Version, public=True, work=Work.OWN)
     def get(self) -> Version:
@@ -71,7 +71,7 @@ class VersionResource(HubResource):
 
 
 class MetricsResource(HubResource):
-    endpoint = Endpoint.METRICS
+    place = Endpoint.METRICS
 
     @operation("Counters for Prometheus", public=True, work=Work.OWN, media_type="text/plain")
     def get(self) -> Response:
@@ -79,7 +79,7 @@ class MetricsResource(HubResource):
 
 
 class OpenApiResource(HubResource):
-    endpoint = Endpoint.OPENAPI
+    place = Endpoint.OPENAPI
 
     @operation("This API, described", public=True, work=Work.OWN)
     def get(self) -> dict[str, object]:

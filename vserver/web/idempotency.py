@@ -31,7 +31,8 @@ class StoredAnswer(Base):
 def checked_key(key: str) -> str:
     if not 1 <= len(key) <= _LONGEST_KEY or not key.isascii() or not key.isprintable():
         raise BadRequest(
-            "The Idempotency-Key is not usable.", fields={"Idempotency-Key": f"1 to {_LONGEST_KEY} printable characters"}
+            "The Idempotency-Key is not usable.",
+            fields={"Idempotency-Key": f"1 to {_LONGEST_KEY} printable characters"},
         )
     return key
 

@@ -21,7 +21,7 @@ PREFIX = "/api/v1"
 class Endpoint(StrEnum):
     """Path below `PREFIX`; `id`, `hex32` and `hex64` are the converters of `web/converters.py`."""
 
-    ROOT = "/"
+    ROOT = ""
     OPENAPI = "/openapi.json"
     HEALTH = "/health"
     READY = "/ready"

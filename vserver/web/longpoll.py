@@ -78,8 +78,9 @@ class Signals:
             return ear.wait(deadline)
 
     def hold(self, topics: Iterable[str], deadline: Deadline, look: Callable[[], Answer | None]) -> Answer | None:
-        """Call `look` until it answers something; again after each wake-up. None: the deadline passed, or the hub stops.
+        """Call `look` until it answers something, again after each wake-up.
 
+        None: the deadline has passed, or the hub stops.
         `look` opens and closes its own session: nothing of the database is held in between.
         """
         with self.listen(topics) as ear:

@@ -10,7 +10,7 @@ from vprotocol.messages import Message, PageLinks
 from vserver.version import VERSION
 from vserver.web.errors import status_of
 from vserver.web.links import PREFIX, Endpoint, Operations
-from vserver.web.operation import Operation, Work
+from vserver.web.operation import Operation
 from vserver.web.paging import DEFAULT_LIMIT, MAX_LIMIT, Listing
 
 _PATH_SCHEMAS: dict[str, dict[str, Any]] = {
@@ -99,7 +99,7 @@ def _query_parameters(listing: Listing | None) -> list[dict[str, Any]]:
 
 
 def _header_parameters(verb: str, spec: Operation) -> list[dict[str, Any]]:
-    if verb != "POST" or spec.public or spec.work is Work.OWN:
+    if verb != "POST" or spec.public:
         return []
     schema = {"type": "string", "minLength": 1, "maxLength": 128, "pattern": "^[ -~]+$"}
     return [{"name": "Idempotency-Key", "in": "header", "required": False, "schema": schema}]

@@ -253,9 +253,7 @@ def _beyond(
 
 
 def _cursor_at(row: Any, asked: Asked, *, backwards: bool) -> _Cursor:
-    return _Cursor(
-        getattr(row, asked.listing.column(asked.sort).key), getattr(row, asked.listing.key.key), backwards
-    )
+    return _Cursor(getattr(row, asked.listing.column(asked.sort).key), getattr(row, asked.listing.key.key), backwards)
 
 
 def _url(path: str, asked: Asked, cursor: _Cursor | None) -> str:

@@ -4,7 +4,7 @@ A method says what it does with `@operation(...)`; the base does the rest in thi
 for the network, so it comes before any transaction), open a session, find out who calls, refuse who may not at all,
 recall the answer of a repeated call, run the method, turn its return value into a response, commit.
 
-A method returns a message, a list page, None (204) or a finished `Response`; with a status if it is not the declared one.
+A method returns a message, a page, None (204) or a finished `Response`.
 """
 
 import json
@@ -48,6 +48,7 @@ def unit_of_work(method: Call) -> Call:
             if not operation.public:
                 with hub.database.read() as session:
                     _identify(session, hub, operation)
+            g.operation = operation
             return _respond(method(*args, **kwargs), operation)
         body = request.get_data() if work is Work.WRITE else b""
         with _session(hub, work) as g.session:
@@ -139,7 +140,7 @@ class HubResource(Resource):
     """Subclasses name their place in the table of paths and declare each verb with `@operation`."""
 
     method_decorators: ClassVar[list[Call]] = [unit_of_work]
-    endpoint: ClassVar[Endpoint]
+    place: ClassVar[Endpoint]  # not `endpoint`: flask-restful writes its own there
 
     @property
     def hub(self) -> Hub:
@@ -168,12 +169,18 @@ class HubResource(Resource):
             raise UnsupportedMediaType()
         return message.from_json(request.get_data())
 
+    def write(self, call: Callable[[], Any]) -> Response:
+        """For `Work.OWN`: run `call` in one writing unit of work, repeated calls recalled, as for any other write."""
+        body = request.get_data()
+        with self.hub.database.write() as g.session:
+            return _once(g.session, self.hub, g.operation, body, call)
+
     def page(
         self, listing: paging.Listing, statement: Select[Any], view: Callable[[list[Any]], list[Any]]
     ) -> dict[str, Any]:
         """A page of `statement`, as the query parameters of this request ask for it."""
         asked = paging.Asked.parse(listing, request.args)
-        return paging.page(self.session, statement, asked, link(self.endpoint, **(request.view_args or {})), view)
+        return paging.page(self.session, statement, asked, link(self.place, **(request.view_args or {})), view)
 
     def tag(self, version: int) -> None:
         """Send this version as the answer's ETag."""
