@@ -205,8 +205,7 @@ def command(name: str | None = None, **settings: Any) -> Callable[[Callable[...,
         with_json: Callable[..., Any] = click.option("--json", "as_json", is_flag=True, help="Print one JSON value.")(
             run
         )
-        made: click.Command = click.command(name or _command_name(function), **settings)(with_json)
-        return made
+        return click.command(name or _command_name(function), cls=click.Command, **settings)(with_json)
 
     return decorate
 

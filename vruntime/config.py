@@ -269,8 +269,16 @@ def _models_at(model: type[BaseModel], location: tuple[int | str, ...]) -> list[
     current: list[Any] = [model]
     for step in location:
         inner = [found for one in current for found in _step_into(one, step)]
-        current = inner or current
+        current = inner or [one for one in current if _is_called(one, step)] or current
     return [one for one in current if isinstance(one, type) and issubclass(one, BaseModel)]
+
+
+def _is_called(kind: Any, step: int | str) -> bool:
+    """Whether pydantic means this member of a union by `step`: by its class or by the value that tells them apart."""
+    if not (isinstance(kind, type) and issubclass(kind, BaseModel)):
+        return False
+    values = [value for field in kind.model_fields.values() for value in typing.get_args(field.annotation)]
+    return kind.__name__ == step or step in values
 
 
 def _step_into(kind: Any, step: int | str) -> list[Any]:

@@ -43,7 +43,7 @@ FIRST_PAUSE_S = 0.25
 LONGEST_PAUSE_S = 15.0
 LONG_POLL_MARGIN_S = 15.0
 MAX_JSON_BYTES = 64 * 1024 * 1024
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 64 * 1024  # what has not filled one when a connection breaks is asked for again
 # Each chunk must leave within one connect time-out (that is how the socket is set while sending): small for slow lines.
 SENT_CHUNK_BYTES = 64 * 1024
 POOL_SIZE = 32

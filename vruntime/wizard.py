@@ -105,29 +105,35 @@ def ask(
     answers: Answers = {}
     missing: list[Question] = []
     for question in questions:
-        if question.only_if is not None and not _applies(question, answers, missing):
-            continue
-        value = given.get(question.parameter)
-        if value is not None:
-            answers[question.name] = _given(question, value)
-        elif interactive:
-            answers[question.name] = _asked(question, answers, ask_person)
-        elif question.default is not NO_DEFAULT:
-            answers[question.name] = _default(question, answers)
-        else:
+        try:
+            if question.only_if is None or question.only_if(answers):
+                answers[question.name] = _answer(question, answers, given, ask_person if interactive else None)
+        except _Unanswered:
             missing.append(question)
+        except KeyError:
+            if not missing:
+                raise
+            # It depends on an answer that is missing, and that one is reported.
     if missing:
         raise _missing(missing)
     return answers
 
 
-def _applies(question: Question, answers: Answers, missing: Sequence[Question]) -> bool:
-    try:
-        return question.only_if is not None and question.only_if(answers)
-    except KeyError:
-        if missing:  # it depends on an answer that is missing, which is reported
-            return False
-        raise
+class _Unanswered(Exception):
+    """Neither an option, nor a person, nor a default answers."""
+
+
+def _answer(
+    question: Question, answers: Answers, given: Mapping[str, Any], person: Callable[[Question, Any], Any] | None
+) -> Any:
+    value = given.get(question.parameter)
+    if value is not None:
+        return _given(question, value)
+    if person is not None:
+        return _asked(question, answers, person)
+    if question.default is NO_DEFAULT:
+        raise _Unanswered
+    return _default(question, answers)
 
 
 def _missing(questions: Sequence[Question]) -> NoTerminal:

@@ -4,6 +4,7 @@ Read by the rules of YAML 1.2: `on`, `yes` and `no` are texts (a workflow has a 
 numbers in disguise, dates stay texts. Keys are texts. Duplicate keys are refused.
 """
 
+import math
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -23,6 +24,12 @@ _BOOLEAN = re.compile(r"true|True|TRUE|false|False|FALSE")
 _INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]{0,99})|0o[0-7]{1,99}|0x[0-9a-fA-F]{1,99}")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|(0|[1-9][0-9]*)(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _SPECIAL_FLOAT = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+
+
+# `${NAME}` without quotes is no YAML inside {...}, and everybody writes it there: while YAML is read its braces are two
+# characters that mean nothing to it.
+_VARIABLE = re.compile(r"\$\{([^{}\n]*)\}")
+_OPEN, _CLOSE = "\ue000", "\ue001"
 
 
 class YamlInvalid(BadRequest):
@@ -69,7 +76,7 @@ def read_yaml(path: Path) -> Document:
 def parse_yaml(text: str, source: str = "text") -> Document:
     """Parse one YAML (or JSON) document."""
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(_VARIABLE.sub(f"{_OPEN}\\1{_CLOSE}", text), Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         line = mark.line + 1 if mark else 1
@@ -123,7 +130,7 @@ class _Reading:
         for key_node, item in node.value:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise self._invalid(key_node, "a key must be a text")
-            key, line = key_node.value, key_node.start_mark.line + 1
+            key, line = _restored(key_node.value), key_node.start_mark.line + 1
             if key == "<<" and key_node.style is None:
                 raise self._invalid(key_node, "merge keys (<<) are not supported; write the settings out")
             if key in seen:
@@ -133,7 +140,7 @@ class _Reading:
             yield key, item
 
     def _scalar(self, node: yaml.ScalarNode) -> Any:
-        text: str = node.value
+        text = _restored(node.value)
         if node.tag.startswith("!") or node.tag == "tag:yaml.org,2002:binary":
             raise self._invalid(node, f"the tag {node.tag} is not supported")
         return text if node.style is not None else plain_value(text)
@@ -141,6 +148,10 @@ class _Reading:
     def _invalid(self, node: yaml.Node, what: str) -> YamlInvalid:
         line = node.start_mark.line + 1
         return YamlInvalid(f"{self._source}:{line}: {what}.", fields={"line": line})
+
+
+def _restored(text: str) -> str:
+    return text.replace(_OPEN, "${").replace(_CLOSE, "}")
 
 
 def plain_value(text: str) -> bool | int | float | str | None:
@@ -153,6 +164,6 @@ def plain_value(text: str) -> bool | int | float | str | None:
         return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
     if _SPECIAL_FLOAT.fullmatch(text):
         return float(text.replace(".", ""))
-    if _FLOAT.fullmatch(text):
-        return float(text)
+    if _FLOAT.fullmatch(text) and math.isfinite(number := float(text)):
+        return number
     return text
