@@ -30,6 +30,8 @@ NO_IO = (
     *("sqlite3", "ssl", "subprocess", "sys.stdin", "tempfile", "threading", "time", "urllib.request", "urllib3"),
     *("appdirs", "click", "docker", "flask", "flask_restful", "rich", "sqlalchemy", "yaml"),
 )
+# The node's configuration holds paths as values; what is done with them is watched by NEVER_CALLED_IN_PURE.
+NO_IO_BUT_PATHS = tuple(name for name in NO_IO if name != "pathlib")
 OPENING = tuple(f"vprotocol.envelope.{name}" for name in ("open_sealed", "stream", "recipients"))
 NOT_SECURE = ("pickle", "cPickle", "dill", "cloudpickle", "marshal", "shelve", "joblib")
 
@@ -45,7 +47,6 @@ class Imports:
 
 
 IMPORT_RULES = (
-    # `os.urandom` is the one thing of `os` that sealing needs, and `io.BytesIO` is no file.
     Imports("vprotocol/**", NO_IO, "vprotocol is pure: no files, network, clock, logging, threads"),
     Imports("vserver/**", ("vprotocol.messages.orders", *OPENING), "the hub is blind: it never opens an envelope"),
     Imports("**", ("requests",), "requests is used in vruntime/http.py only", ("vruntime/http.py",)),
@@ -55,8 +56,8 @@ IMPORT_RULES = (
     Imports("**/model.py", ("flask", "flask_restful", "werkzeug", "vserver.web"), "a model knows no HTTP"),
     Imports("vserver/**/service.py", ("flask", "flask_restful", "werkzeug", "vserver.web"),
             "a service raises domain errors and knows no HTTP"),
-    Imports("vnode/policy.py", (*NO_IO, "vclient", "proxy"), "policy.py is pure"),
-    Imports("vnode/compile.py", (*NO_IO, "vclient", "proxy"), "compile.py is pure"),
+    Imports("vnode/policy.py", (*NO_IO_BUT_PATHS, "vclient", "proxy"), "policy.py is pure"),
+    Imports("vnode/compile.py", (*NO_IO_BUT_PATHS, "vclient", "proxy"), "compile.py is pure"),
     Imports("vserver/authz.py", (*NO_IO, "werkzeug"), "authz.py is pure"),
     Imports("proxy/translate.py", NO_IO, "translate.py is pure"),
     Imports("proxy/**", ("vruntime.keyfiles", *OPENING), "the proxy is given seal and open, never a key"),
@@ -89,6 +90,20 @@ NEVER_CALLED_IN_PURE = {
     "datetime.datetime.utcnow": "no clock: pass the time in",
     "datetime.date.today": "no clock: pass the time in",
 }
+PATH_METHODS = frozenset(
+    (
+        "read_text",
+        "read_bytes",
+        "write_text",
+        "write_bytes",
+        "exists",
+        "is_file",
+        "is_dir",
+        "stat",
+        "resolve",
+        "iterdir",
+    )
+)
 PURE = ("vprotocol/**", "vnode/policy.py", "vnode/compile.py", "vserver/authz.py", "proxy/translate.py")
 
 MEANINGLESS_NAMES = {"utils", "util", "common", "helpers", "manager", "managers", "constants", "misc"}
@@ -199,18 +214,21 @@ def forbidden_imports(source: Source) -> Iterator[str]:
 
 
 def _is_allowed_exception(one: Import) -> bool:
-    # Randomness is the one impurity that sealing cannot do without.
-    return one.name in ("os.urandom", "os.PathLike")
+    # Randomness is the one impurity that sealing cannot do without; a pure path is a value.
+    return one.name in ("os.urandom", "os.PathLike", "pathlib.PurePath", "pathlib.PurePosixPath")
 
 
 def forbidden_calls(source: Source) -> Iterator[str]:
     banned = {**NEVER_CALLED, **(NEVER_CALLED_IN_PURE if source.matches(PURE) else {})}
+    touches_files = PATH_METHODS if source.matches(PURE) else frozenset()
     for node in ast.walk(source.tree):
         if not isinstance(node, ast.Call):
             continue
         name = ast.unparse(node.func)
         if name in banned:
             yield f"{source.path}:{node.lineno}: {name}() is called here; {banned[name]}"
+        if isinstance(node.func, ast.Attribute) and node.func.attr in touches_files:
+            yield f"{source.path}:{node.lineno}: .{node.func.attr}() is called here; no files"
         for keyword in node.keywords:
             shell = keyword.arg == "shell" and not (isinstance(keyword.value, ast.Constant) and not keyword.value.value)
             if shell:
@@ -316,6 +334,7 @@ PLANTED = [
     (forbidden_calls, "vnode/runner.py", "subprocess.run('ls', shell=flag)", "no shell"),
     (forbidden_calls, "vprotocol/plan.py", "datetime.now()", "no clock"),
     (forbidden_calls, "vprotocol/plan.py", "open('x')", "no files"),
+    (forbidden_calls, "vnode/policy.py", "path.read_text()", "no files"),
     (meaningless_name, "vnode/utils.py", "", "named after its idea"),
     (meaningless_name, "vserver/common/text.py", "", "named after its idea"),
     (hidden_errors, "vnode/runner.py", "try:\n    x()\nexcept Exception:\n    pass", "broad except"),
