@@ -84,7 +84,7 @@ def _same_and_running(api: docker.APIClient, name: str, body: dict[str, Any]) ->
     except NotFound:
         return False
     same = found["Config"]["Labels"].get(LABEL_MADE_FROM) == body["Labels"][LABEL_MADE_FROM]
-    return same and found["State"]["Running"]
+    return bool(same and found["State"]["Running"])
 
 
 def relay_body(networks: NetworkPool, proxy: ProxyAttachment, image: str) -> dict[str, Any]:

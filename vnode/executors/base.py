@@ -157,7 +157,7 @@ class Executor(Protocol):
         """End it now. Killing what has ended or is gone is fine."""
 
     def remove(self, handle: Handle) -> None:
-        """Forget it and all it wrote, ending it first if it runs. Removing twice is fine. May finish in the background."""
+        """Forget it and all it wrote, running or not. Twice is fine. It may finish in the background."""
 
     def find(self, labels: Mapping[str, str]) -> list[Handle]:
         """This node's sandboxes that carry all these labels, running or ended: what a restarted node still owns."""

@@ -1,7 +1,7 @@
 """Algorithms in containers: the isolating executor.
 
-A start is three round trips (create with network and volume, files, start), an end is two (wait, inspect). Networks wait
-in a pool; removing happens behind the run's back. Everything about isolation stands in `docker_convert` and `network`.
+A start is two calls (create, start) and a line to the seat, an end is two (wait, inspect) and a line. Seats wait in a
+pool; removing happens behind the run's back. What isolates stands in `docker_convert`, `network` and `seats`.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from ipaddress import IPv4Network
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import docker
@@ -21,10 +22,10 @@ from docker.errors import APIError, DockerException, NotFound
 from urllib3.exceptions import ReadTimeoutError
 
 from vnode.executors import docker_convert as convert
-from vnode.executors.archive import CHUNK_BYTES, pack, regular_files, unpack_file
+from vnode.executors.archive import CHUNK_BYTES, Entry, pack, regular_files, unpack_file
 from vnode.executors.attachment import ProxyAttachment, attach, detach
 from vnode.executors.base import Exit, Handle, ImageRef, Layout, ResolvedImage, SandboxSpec
-from vnode.executors.docker_convert import Seat
+from vnode.executors.channel import ChannelBroken
 from vnode.executors.errors import (
     AlreadyStarted,
     EngineBusy,
@@ -40,6 +41,7 @@ from vnode.executors.errors import (
 from vnode.executors.images import Images
 from vnode.executors.network import NetworkPool
 from vnode.executors.probe import check_isolation
+from vnode.executors.seats import INLINE_BYTES, Seat, SeatPool
 
 log = logging.getLogger(__name__)
 
@@ -78,6 +80,8 @@ class DockerExecutor:
         self._images = Images(self._api, pull_timeout_s)
         spare = max(2, slots // 4)  # places of sandboxes that are just being removed
         self._networks = NetworkPool(self._api, node, IPv4Network(network_pool), slots + spare)
+        self._seats = SeatPool()
+        self._sitting: dict[str, Seat] = {}
         self._leaving: dict[str, Future[None]] = {}
         self._lock = threading.Lock()
         self._removers = ThreadPoolExecutor(REMOVERS, thread_name_prefix="sandbox-remover")
@@ -86,9 +90,17 @@ class DockerExecutor:
     def prepare(self) -> None:
         with _engine():
             engine_version = self._api.version()["Version"]
-            kept = self._recover()
-            self._networks.prepare(engine_version, busy={entry["Labels"][convert.LABEL_NETWORK] for entry in kept})
+            sitting = {entry["Labels"][convert.LABEL_SEAT]: entry for entry in self._recover()}
+            self._networks.prepare(engine_version, busy={seat.replace("-seat-", "-net-") for seat in sitting})
             image = self._helper_image()
+            seats = [Seat(self._api, self.node, self._networks.network(name), image) for name in self._networks.names()]
+            self._seats.fill(seats)
+            for seat in seats:
+                if seat.name in sitting:
+                    seat.resume()
+                    self._sitting[convert.handle_of(sitting[seat.name]).name] = seat
+                else:
+                    self._removers.submit(self._seats.make, seat)
             attach(self._api, self._networks, self.proxy, image)
             self._probe(image)
 
@@ -115,22 +127,23 @@ class DockerExecutor:
         return self._images.resolve(ImageRef(self.relay_image)).id
 
     def _probe(self, image: str) -> None:
-        seat = self._networks.acquire(SEAT_TIMEOUT_S)
-        gateway = str(self._networks.network(seat.network).subnet.network_address + 1)
+        seat = self._seats.acquire(SEAT_TIMEOUT_S)
         try:
-            check_isolation(self._api, self.node, image, seat, self.probe_targets, (gateway,))
+            seat.ready()
+            check_isolation(self._api, self.node, image, seat.name, self.probe_targets, (seat.network.gateway_address,))
         finally:
-            self._networks.release(seat.network)
+            self._seats.release(seat)
 
     def close(self) -> None:
         with self._lock:
             leaving = list(self._leaving.values())
         wait(leaving, CLOSE_TIMEOUT_S)
-        self._removers.shutdown(wait=False, cancel_futures=True)
+        self._removers.shutdown(wait=True)
         try:
             if not any(entry["Labels"].get(convert.LABEL_KIND) == "sandbox" for entry in self._listed()):
                 detach(self._api, self._networks, self.proxy)
-                self._networks.discard_free()
+                self._seats.remove_all()
+                self._networks.remove_all()
         except (DockerException, OSError) as error:
             log.warning("networks and relay of %s stay until the next start: %s", self.node, error)
         self._client.close()
@@ -145,27 +158,32 @@ class DockerExecutor:
 
     # --- a run --------------------------------------------------------------------------------------------------------
     def start(self, spec: SandboxSpec) -> Handle:
-        files = pack(convert.entries(spec))
+        entries = tuple(convert.entries(spec))
         self._await_removal(spec.name)
         with _engine():
-            seat = self._networks.acquire(SEAT_TIMEOUT_S)
+            seat = self._seats.acquire(SEAT_TIMEOUT_S)
             try:
-                container = self._create(spec, seat)
+                seat.ready()
+                container = self._create(spec, seat.place)
             except BaseException:
-                self._networks.release(seat.network)
+                self._seats.make(seat)
                 raise
-            handle = Handle(spec.name, container, seat.address)
+            handle = Handle(spec.name, container, seat.place.address)
+            self._sitting[spec.name] = seat
             try:
-                self._api.put_archive(container, convert.ROOT, files)
+                if _small(entries):
+                    seat.fill(entries)
+                else:
+                    self._api.put_archive(container, convert.SEAT_FOLDER, pack(entries))
                 self._start(container)
             except BaseException:
-                self._remove_later(handle, seat.network, convert.run_volume(self.node, spec.name))
+                self._remove_later(handle, seat.name, convert.run_volume(self.node, spec.name))
                 raise
             return handle
 
-    def _create(self, spec: SandboxSpec, seat: Seat) -> str:
+    def _create(self, spec: SandboxSpec, place: convert.Place) -> str:
         try:
-            created = self._api.create_container_from_config(convert.create_body(spec, self.node, seat), spec.name)
+            created = self._api.create_container_from_config(convert.create_body(spec, self.node, place), spec.name)
         except APIError as error:
             raise _create_error(error) from error
         return str(created["Id"])
@@ -199,11 +217,24 @@ class DockerExecutor:
         return b"".join(tail)[-tail_bytes:] if tail_bytes > 0 else b""
 
     def fetch(self, handle: Handle, path: str, sink: BinaryIO, limit_bytes: int) -> int:
+        seat, within = self._sitting.get(handle.name), convert.seat_path(path)
+        if within is None:
+            raise OutputMissing()
+        if seat is not None:
+            with suppress(ChannelBroken):
+                content = seat.read(within, limit_bytes)
+                if content is not None:
+                    return sink.write(content)
         with self._archive(handle, path) as pieces:
             return unpack_file(pieces, sink, limit_bytes)
 
     def outputs(self, handle: Handle) -> tuple[str, ...]:
-        with self._archive(handle, self.layout(handle.name).outputs_folder) as pieces:
+        folder = self.layout(handle.name).outputs_folder
+        seat, within = self._sitting.get(handle.name), convert.seat_path(folder)
+        if seat is not None and within is not None:
+            with suppress(ChannelBroken):
+                return seat.names(within, MAX_OUTPUTS)
+        with self._archive(handle, folder) as pieces:
             return regular_files(pieces, MAX_OUTPUTS)
 
     @contextmanager
@@ -234,25 +265,31 @@ class DockerExecutor:
                 return
         labels = self._labels(handle)
         if labels is not None:
-            self._remove_later(handle, labels[convert.LABEL_NETWORK], labels[convert.LABEL_VOLUME])
+            if labels.get(convert.LABEL_PROFILE) == "compat" and (seat := self._sitting.get(handle.name)):
+                seat.break_up()  # root may have changed the names file that a seat and its sandboxes share
+            self._remove_later(handle, labels[convert.LABEL_SEAT], labels[convert.LABEL_VOLUME])
 
-    def _remove_later(self, handle: Handle, network: str, volume: str) -> None:
+    def _remove_later(self, handle: Handle, seat: str, volume: str) -> None:
         with self._lock:
             if handle.name not in self._leaving:
-                self._leaving[handle.name] = self._removers.submit(self._remove_now, handle, network, volume)
+                self._leaving[handle.name] = self._removers.submit(self._remove_now, handle, seat, volume)
 
-    def _remove_now(self, handle: Handle, network: str, volume: str) -> None:
+    def _remove_now(self, handle: Handle, seat_name: str, volume: str) -> None:
         try:
             with suppress(NotFound):
                 self._api.remove_container(handle.id, force=True, v=True)
-            self._networks.release(network)
+            self._sitting.pop(handle.name, None)
             with suppress(NotFound):
                 self._api.remove_volume(volume)
         except (DockerException, OSError) as error:
             log.warning("sandbox %s could not be removed; the next start tries again: %s", handle.name, error)
+            return
         finally:
             with self._lock:
                 self._leaving.pop(handle.name, None)
+        seat = self._seats.by_name(seat_name)
+        if seat is not None:
+            self._seats.release(seat)
 
     def _await_removal(self, name: str) -> None:
         with self._lock:
@@ -333,6 +370,13 @@ def _known(handle: Handle) -> Iterator[None]:
 
 def _timed_out(error: OSError) -> bool:
     return isinstance(error, TimeoutError) or any(isinstance(cause, ReadTimeoutError) for cause in error.args)
+
+
+def _small(entries: Collection[Entry]) -> bool:
+    contents = [entry.content for entry in entries]
+    return not any(isinstance(content, Path) for content in contents) and (
+        sum(len(content) for content in contents if isinstance(content, bytes)) <= INLINE_BYTES
+    )
 
 
 CREATE_ERRORS: tuple[tuple[int, str, Callable[[], ExecutorError]], ...] = (

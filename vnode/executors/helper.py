@@ -17,6 +17,7 @@ def await_line(api: docker.APIClient, container: str, word: str, timeout_s: floa
     try:
         for piece in stream:
             said += piece
+            line: str
             for line in said.decode("utf-8", "replace").splitlines():
                 if line.startswith(word) and said.endswith(b"\n"):
                     return line

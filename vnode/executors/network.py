@@ -7,11 +7,10 @@ bridge's gateway address. So the bridge gets no address at all (docs/adr/0006-on
 from __future__ import annotations
 
 import re
-import threading
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from typing import Any
@@ -19,12 +18,10 @@ from typing import Any
 import docker
 from docker.errors import APIError, NotFound
 
-from vnode.executors.docker_convert import LABEL_KIND, LABEL_NODE, Seat
+from vnode.executors.docker_convert import LABEL_KIND, LABEL_NODE
 from vnode.executors.errors import NetworksExhausted
 
 PREFIX = 28
-FIRST_SANDBOX = 3  # .0 network, .1 the gateway that nobody has, .2 the proxy
-LAST_SANDBOX = 14
 
 
 def isolation_options(engine_version: str) -> dict[str, str]:
@@ -61,22 +58,24 @@ def host_routes(table: Path = Path("/proc/net/route")) -> list[IPv4Network]:
     return routes
 
 
-@dataclass
+@dataclass(frozen=True)
 class PrivateNetwork:
-    """One pooled network. Addresses go round, so that a new sandbox is never mistaken for the one before it."""
+    """One pooled network: .0 is its own, .1 the gateway that nobody is, .2 the proxy, .3 the sandbox."""
 
     name: str
     subnet: IPv4Network
-    _next: int = field(default=FIRST_SANDBOX, repr=False)
+
+    @property
+    def gateway_address(self) -> str:
+        return str(self.subnet.network_address + 1)
 
     @property
     def proxy_address(self) -> str:
         return str(self.subnet.network_address + 2)
 
-    def seat(self) -> Seat:
-        address = self.subnet.network_address + self._next
-        self._next = self._next + 1 if self._next < LAST_SANDBOX else FIRST_SANDBOX
-        return Seat(self.name, str(address), self.proxy_address)
+    @property
+    def sandbox_address(self) -> str:
+        return str(self.subnet.network_address + 3)
 
 
 class NetworkPool:
@@ -85,14 +84,12 @@ class NetworkPool:
     def __init__(self, api: docker.APIClient, node: str, pool: IPv4Network, size: int):
         self._api, self.node, self.pool, self.size = api, node, pool, size
         self._networks: dict[str, PrivateNetwork] = {}
-        self._free: list[str] = []
-        self._changed = threading.Condition()
 
     def prepare(self, engine_version: str, busy: Collection[str]) -> None:
         """Take over what an earlier life left, in good order, and make the rest."""
         options = isolation_options(engine_version)
         listed = self._api.networks()
-        networks = {}
+        networks: dict[str, PrivateNetwork] = {}
         for found in listed:
             if (found.get("Labels") or {}).get(LABEL_NODE) != self.node:
                 continue
@@ -108,10 +105,7 @@ class NetworkPool:
                 break
             if name not in networks:
                 networks[name] = self._create(name, subnets, options)
-        with self._changed:
-            self._networks = networks
-            self._free = [name for name in networks if name not in busy]
-            self._changed.notify_all()
+        self._networks = networks
 
     def names(self) -> tuple[str, ...]:
         return tuple(self._networks)
@@ -119,26 +113,10 @@ class NetworkPool:
     def network(self, name: str) -> PrivateNetwork:
         return self._networks[name]
 
-    def acquire(self, timeout_s: float) -> Seat:
-        with self._changed:
-            if not self._changed.wait_for(lambda: self._free, timeout_s):
-                raise NetworksExhausted()
-            return self._networks[self._free.pop(0)].seat()
-
-    def release(self, name: str) -> None:
-        with self._changed:
-            if name in self._networks and name not in self._free:
-                self._free.append(name)
-                self._changed.notify()
-
-    def discard_free(self) -> bool:
-        """Remove every network that no sandbox sits on; True if none is left."""
-        with self._changed:
-            for name in self._free:
-                del self._networks[name]
-                self._discard(name)
-            self._free = []
-            return not self._networks
+    def remove_all(self) -> None:
+        for name in self.names():
+            self._discard(name)
+        self._networks = {}
 
     def _usable(self, found: dict[str, Any], options: dict[str, str]) -> bool:
         subnets = _subnets(found)
@@ -184,5 +162,4 @@ class NetworkPool:
 
 def _subnets(found: dict[str, Any]) -> list[IPv4Network]:
     configs: Iterable[dict[str, Any]] = (found.get("IPAM") or {}).get("Config") or []
-    parse: Callable[[str], IPv4Network] = IPv4Network
-    return [parse(config["Subnet"]) for config in configs if ":" not in config.get("Subnet", ":")]
+    return [IPv4Network(config["Subnet"]) for config in configs if ":" not in config.get("Subnet", ":")]

@@ -19,10 +19,7 @@ from docker.errors import DockerException, NotFound
 from vnode.executors.docker_convert import (
     LABEL_KIND,
     LABEL_NODE,
-    NO_DNS,
     SANDBOX_USER,
-    Seat,
-    endpoint,
     hardened,
 )
 from vnode.executors.errors import ExecutorError, IsolationBroken, ProbeFailed
@@ -39,7 +36,7 @@ def check_isolation(
     api: docker.APIClient,
     node: str,
     image: str,
-    seat: Seat,
+    seat: str,
     targets: Sequence[tuple[str, int]],
     gateways: Sequence[str],
 ) -> None:
@@ -52,11 +49,13 @@ def what_answers(
     api: docker.APIClient,
     node: str,
     image: str,
-    seat: Seat | None,
+    seat: str | None,
     targets: Sequence[tuple[str, int]],
     gateways: Sequence[str] = (),
 ) -> tuple[str, ...]:
-    """`seat` None: from an ordinary container, on Docker's default bridge. That is how this test is tested."""
+    """`seat`: the container whose network a sandbox would join. None: from an ordinary container, on Docker's default
+    bridge; that is how this test is tested.
+    """
     try:
         with _running(api, node, "listener", _listener_body(image)) as listener:
             host = json.loads(await_line(api, listener, "listening", TIMEOUT_S).partition(" ")[2])
@@ -97,15 +96,12 @@ def _listener_body(image: str) -> dict[str, Any]:
     }
 
 
-def _probe_body(image: str, seat: Seat | None, wanted: dict[str, list[Any]]) -> dict[str, Any]:
+def _probe_body(image: str, seat: str | None, wanted: dict[str, list[Any]]) -> dict[str, Any]:
     body = _body(image, "probe.py", json.dumps(wanted))
     limits = hardened(MEMORY_BYTES, pids=1024)
     if seat is None:
         return body | {"HostConfig": limits}
-    return body | {
-        "HostConfig": limits | {"NetworkMode": seat.network, "Dns": [NO_DNS], "DnsSearch": ["."]},
-        "NetworkingConfig": endpoint(seat.network, seat.address),
-    }
+    return body | {"HostConfig": limits | {"NetworkMode": f"container:{seat}"}}
 
 
 def _body(image: str, program: str, argument: str) -> dict[str, Any]:

@@ -88,7 +88,7 @@ class ProcessExecutor:
             input_file=f"{folder}/in/input",
             output_file=f"{folder}/out/output",
             token_file=f"{folder}/in/token",
-            temporary_folder=f"{folder}/tmp",
+            temporary_folder=f"{folder}/tmp",  # noqa: S108
             inputs_folder=f"{folder}/in/files",
             outputs_folder=f"{folder}/out/files",
             proxy_host=LOOPBACK,

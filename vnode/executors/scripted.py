@@ -1,4 +1,4 @@
-"""An executor without processes: images are Python functions. The twin that tests, and a demo, use like the real one."""
+"""An executor without processes: images are Python functions. A twin to be used like the real one."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ class ScriptedExecutor:
             input_file=f"{root}/in/input",
             output_file=f"{root}/out/output",
             token_file=f"{root}/in/token",
-            temporary_folder=f"{root}/tmp",
+            temporary_folder=f"{root}/tmp",  # noqa: S108
             inputs_folder=f"{root}/in/files",
             outputs_folder=f"{root}/out/files",
             proxy_host="127.0.0.1",
@@ -81,7 +81,7 @@ class ScriptedExecutor:
     def resolve_image(self, image: ImageRef) -> ResolvedImage:
         by_digest = {digest_of(name): name for name in self.script}
         if image.config_digest in by_digest:
-            return ResolvedImage(image.config_digest, image.config_digest)  # type: ignore[arg-type]
+            return ResolvedImage(image.config_digest, image.config_digest)
         if image.name not in self.script:
             raise ImageMissing()
         if image.config_digest is not None:

@@ -7,6 +7,7 @@ import json
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable
 
 PATIENCE_S = 1.5
@@ -58,8 +59,9 @@ def main(wanted: dict[str, list]) -> None:  # type: ignore[type-arg]
     threads = [threading.Thread(target=call, args=arguments, daemon=True) for call, arguments in tries]
     for thread in threads:
         thread.start()
-    for thread in threads:
-        thread.join(2 * PATIENCE_S)  # a look-up that nobody answers is as good as one that fails
+    deadline = time.monotonic() + 2 * PATIENCE_S
+    for thread in threads:  # a look-up that nobody answers in time is as good as one that fails
+        thread.join(max(0.0, deadline - time.monotonic()))
     print("answered", json.dumps(sorted(answered)), flush=True)
 
 
