@@ -1,7 +1,7 @@
 """What this node has begun, written down before it begins. The node's memory across `kill -9`.
 
 A run's key is written once and kept until its plan expires: that is the protection against replay. Its row also holds
-what is needed to go on after a crash: the assignment as it came, the sandbox's name and the token that the algorithm has.
+what is needed to go on after a crash: the assignment as it came, the sandbox's name and the algorithm's token.
 """
 
 import json
