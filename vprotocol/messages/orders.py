@@ -10,6 +10,14 @@ from vprotocol.errors import BadMessage
 ORDER_LIMIT_BYTES = 2**30
 
 
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Whoever checks the order and whoever executes it must read the same method."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a duplicate key")
+    return found
+
+
 @dataclass(frozen=True)
 class Order:
     """Which method an algorithm runs, and with what. Exactly what stands in a sandbox's INPUT_FILE."""
@@ -33,12 +41,13 @@ class Order:
     def decode(cls, body: bytes) -> Self:
         """:raises BadMessage: not an order; the text never repeats what stands in it."""
         try:
-            document = json.loads(body)
+            document = json.loads(body, object_pairs_hook=_no_duplicates)
         except (ValueError, RecursionError):
             raise BadMessage("the order is not JSON") from None
         if not isinstance(document, dict) or not isinstance(document.get("method"), str):
             raise BadMessage("the order names no method")
-        args, kwargs = document.get("args") or [], document.get("kwargs") or {}
+        args, kwargs = document.get("args"), document.get("kwargs")
+        args, kwargs = [] if args is None else args, {} if kwargs is None else kwargs
         if not isinstance(args, list) or not isinstance(kwargs, dict):
             raise BadMessage("the order's args are a list and its kwargs an object")
         return cls(document["method"], args, kwargs)

@@ -9,7 +9,7 @@ import secrets
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sqlalchemy import String, case, cast, delete, func, select, update
+from sqlalchemy import String, bindparam, case, cast, delete, func, select, update
 from sqlalchemy.orm import Session
 
 from vprotocol.errors import NotAuthenticated
@@ -81,6 +81,7 @@ _CALLER = (
     .select_from(Token)
     .outerjoin(User, User.id == Token.user_id)
     .outerjoin(Node, Node.id == Token.node_id)
+    .where(Token.hash == bindparam("token_hash"), Token.use == Use.ACCESS)
 )
 
 
@@ -89,7 +90,8 @@ def principal_of(session: Session, access_token: str, now: float) -> Principal:
 
     :raises NotAuthenticated: unknown, expired, of the wrong kind, or of a user who was switched off.
     """
-    row = session.execute(_CALLER.where(Token.hash == hashed(access_token), Token.use == Use.ACCESS)).one_or_none()
+    # On the connection, because there are no entities in it: the ORM would add a third to the time of every request.
+    row = session.connection().execute(_CALLER, {"token_hash": hashed(access_token)}).one_or_none()
     if row is None or row.expires_at <= now or row.enabled is False:
         raise NotAuthenticated()
     is_user = row.user_id is not None

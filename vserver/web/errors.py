@@ -1,5 +1,6 @@
 """The one place where an error becomes a response."""
 
+import json
 import logging
 from typing import Any
 
@@ -92,23 +93,19 @@ def _known(error: Exception) -> e.VestalError:
 
 
 def _from_http(error: HTTPException) -> e.VestalError:
-    if error.code in _FROM_STATUS:
-        cls = _FROM_STATUS[error.code]
-    else:
-        cls = e.BadRequest if error.code and error.code < 500 else e.InternalError
-    match cls:
-        case e.NotFound:
+    status = error.code or 500
+    cls = _FROM_STATUS.get(status, e.BadRequest if status < 500 else e.InternalError)
+    match status:
+        case 404:
             return e.NotFound(f"There is nothing at {request.path}.", hint="Start from /api/v1 and follow its links.")
-        case e.MethodNotAllowed:
+        case 405:
             return e.MethodNotAllowed(f"{request.path} does not take {request.method}.")
-        case e.TooLarge:
+        case 413:
             return e.TooLarge("The request is larger than this hub accepts.")
     return cls()
 
 
 def _json(body: Any) -> bytes:
-    import json
-
     return json.dumps(body, separators=(",", ":"), ensure_ascii=False, default=str).encode()
 
 
