@@ -1,4 +1,8 @@
-"""How the body of every signed document is read: strict JSON into a frozen type; nothing unknown but `extensions`."""
+"""How the body of every signed document is read: strict JSON into a frozen type; nothing unknown but `extensions`.
+
+A document has one encoding: `encode` writes it, and `decode` refuses every other. So no two programs read one signature
+as two statements, and `true` never passes for 1.
+"""
 
 from typing import Any, Self
 
@@ -24,11 +28,14 @@ class DocumentBody(BaseModel):
         """:raises DocumentInvalid: (or the given subclass) with the place of the first faults."""
         try:
             value = strict_json.loads(body, limit_bytes=limit_bytes, what=cls.__name__.removesuffix("Body").lower())
-            return cls.model_validate_json(strict_json.canonical(value), strict=True)
+            document = cls.model_validate_json(strict_json.canonical(value), strict=True)
         except ValidationError as fault:
             raise error(faults(fault)) from None
         except DocumentInvalid as fault:
             raise error(str(fault)) from None
+        if document.encode() != body:
+            raise error("document: not in the one form that we write (canonical JSON, every field present)")
+        return document
 
 
 def faults(error: ValidationError, most: int = 5) -> str:

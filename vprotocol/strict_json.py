@@ -5,12 +5,15 @@ read one signature as two different statements.
 """
 
 import json
+import re
 from typing import Any, NoReturn
 
 from vprotocol.errors import DocumentInvalid
 
 MAX_DEPTH = 32
 MAX_INTEGER = 2**53
+# A string (closed, or running to the end of the text), or a bracket outside strings. Possessive: linear on any text.
+_STRING_OR_BRACKET = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|[\[{]|[\]}]', re.DOTALL)
 
 
 def canonical(value: Any) -> bytes:
@@ -67,20 +70,12 @@ def loads_canonical(data: bytes, *, limit_bytes: int, what: str = "document") ->
 
 def _check_depth(text: str, what: str) -> None:
     """Count brackets outside strings before the recursive parser sees them."""
-    depth, in_string, escaped = 0, False, False
-    for char in text:
-        if in_string:
-            if escaped:
-                escaped = False
-            elif char == "\\":
-                escaped = True
-            elif char == '"':
-                in_string = False
-        elif char == '"':
-            in_string = True
-        elif char in "[{":
-            depth += 1
-            if depth > MAX_DEPTH:
-                raise DocumentInvalid(f"the {what} is nested deeper than {MAX_DEPTH} levels")
-        elif char in "]}":
-            depth -= 1
+    depth = 0
+    for token in _STRING_OR_BRACKET.finditer(text):
+        match text[token.start()]:
+            case "[" | "{":
+                depth += 1
+                if depth > MAX_DEPTH:
+                    raise DocumentInvalid(f"the {what} is nested deeper than {MAX_DEPTH} levels")
+            case "]" | "}":
+                depth -= 1
