@@ -39,6 +39,9 @@ _SIGNS = frozenset({KeyKind.ROOT, KeyKind.NODE, KeyKind.USER})
 _OPENS = frozenset({KeyKind.ORGANIZATION, KeyKind.USER})
 
 
+_PROBE = X25519PrivateKey.from_private_bytes(bytes(range(SEED_BYTES)))  # secret of nobody
+
+
 def _derive(seed: bytes, kind: KeyKind, use: str) -> bytes:
     return HKDF(
         algorithm=hashes.SHA256(), length=SEED_BYTES, salt=None, info=f"vestal/v1/{kind.value}/{use}".encode()
@@ -80,9 +83,10 @@ class PublicKey:
     @classmethod
     def from_record(cls, record: Any) -> Self:
         """:raises KeyInvalid: it is not exactly the record of a key."""
-        if not isinstance(record, dict) or record.get("kind") not in set(KeyKind):
+        kind = record.get("kind") if isinstance(record, dict) else None
+        if not isinstance(kind, str) or kind not in set(KeyKind):
             raise KeyInvalid("not the record of a key")
-        kind = KeyKind(record["kind"])
+        kind = KeyKind(kind)
         wanted = {"kind"} | ({"sign"} if kind in _SIGNS else set()) | ({"x25519", "xwing"} if kind in _OPENS else set())
         if set(record) != wanted:
             raise KeyInvalid(f"the record of a {kind.value} key has the fields {sorted(wanted)}")
@@ -124,8 +128,10 @@ class PublicKey:
             if self.sign is not None:
                 ed25519.Ed25519PublicKey.from_public_bytes(self.sign)
             if self.kind in _OPENS:
-                self.x25519_public()
                 self.xwing_public()
+                for point in (self.x25519, (self.xwing or b"")[MLKEM768_PUBLIC_BYTES:]):
+                    # A point of small order gives everybody the same secret: the exchange refuses it.
+                    _PROBE.exchange(X25519PublicKey.from_public_bytes(point or b""))
         except ValueError:
             raise KeyInvalid(f"the record of a {self.kind.value} key holds impossible values") from None
 

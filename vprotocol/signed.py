@@ -76,10 +76,12 @@ class Signed:
         """:raises DocumentInvalid: not exactly the four fields, each well formed."""
         if not isinstance(data, dict) or set(data) != {"type", "body", "key", "signature"}:
             raise DocumentInvalid("a signed document has the fields type, body, key and signature")
-        if data["type"] not in set(DocumentType):
+        if not isinstance(data["type"], str) or data["type"] not in set(DocumentType):
             raise DocumentInvalid("unknown type of signed document")
         if not isinstance(data["key"], str) or not HEX_128.fullmatch(data["key"]):
             raise DocumentInvalid("the key id of a signed document is 32 hex digits")
+        if isinstance(data["body"], str) and len(data["body"]) > 4 * (limit_bytes // 3 + 1):
+            raise DocumentInvalid(f"the signed body is larger than the {limit_bytes} bytes that are allowed")
         body, signature = _unb64(data["body"], "body"), _unb64(data["signature"], "signature")
         if len(body) > limit_bytes:
             raise DocumentInvalid(f"the signed body has {len(body)} bytes; {limit_bytes} are allowed")
