@@ -53,7 +53,7 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     for marker, count in _skipped.items():
         if count:
             terminalreporter.section("NOT TESTED", sep="!", yellow=True, bold=True)
-            terminalreporter.line(f"{count} tests need {marker} and were skipped: {_absent[marker]}")
+            terminalreporter.line(f"tests that need {marker}, skipped: {count}; {_absent[marker]}")
 
 
 # --- Docker ----------------------------------------------------------------------------------------------------------
