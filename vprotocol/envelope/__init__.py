@@ -15,6 +15,7 @@ from cryptography.cobblestone import Cobblestone256Encryptor
 from vprotocol import strict_json
 from vprotocol.envelope import recipients, stream
 from vprotocol.envelope.format import (
+    HEADER_LIMIT_BYTES,
     Context,
     Header,
     Parts,
@@ -28,7 +29,7 @@ from vprotocol.envelope.format import (
     write_prefix,
     write_suffix,
 )
-from vprotocol.errors import Damaged, KeyInvalid, SignatureInvalid, SuiteRefused, WrongContext
+from vprotocol.errors import KeyInvalid, SignatureInvalid, SuiteRefused, WrongContext
 from vprotocol.ids import PayloadId
 from vprotocol.keys import PrivateKey, PublicKey
 from vprotocol.signed import DocumentType, Signed
@@ -82,6 +83,8 @@ def seal(
         wraps = recipients.wrap(content_key, context, readers)
     header = Header(**{name: getattr(context, name) for name in Context.model_fields}, recipients=wraps)
     header_bytes = header.encode()
+    if len(header_bytes) > HEADER_LIMIT_BYTES:
+        raise KeyInvalid(f"{len(wraps)} readers are more than one payload has room for")
     write_prefix(sink, header_bytes)
     leaves, length = stream.seal_body(source, sink, content_key, context.hash)
     statement = Statement(
@@ -134,8 +137,6 @@ def open_sealed(
     header = parts.header
     if header.suite is Suite.OPEN:
         content_key = None
-        if header.recipients:
-            raise Damaged("a payload of suite 0 names no readers")
     else:
         content_key = recipients.unwrap(header, reader)
     source.seek(parts.body_offset)

@@ -52,6 +52,8 @@ def unwrap(header: Header, reader: PrivateKey) -> bytes:
         sealed = base64.b64decode(entry.wrap, validate=True)
     except (binascii.Error, ValueError):
         raise Damaged("a wrap is not base64") from None
+    if base64.b64encode(sealed).decode("ascii") != entry.wrap:
+        raise Damaged("a wrap is not canonical base64")
     if len(sealed) != _WRAP_BYTES[header.suite]:
         raise Damaged("a wrap has the wrong length")
     private = reader.xwing_private if header.suite is Suite.XWING else reader.x25519_private
