@@ -42,3 +42,17 @@ def _plain_label(value: str) -> str:
 
 # Names of steps, inputs, outputs, data sources.
 Label = Annotated[str, AfterValidator(_plain_label)]
+
+# C0 and C1 controls, line and paragraph separators, bidirectional controls, byte order mark: with these a name from
+# another organization could redraw the screen on which people compare words.
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]")
+
+
+def _printable(value: str) -> str:
+    if _UNPRINTABLE.search(value):
+        raise ValueError("control characters have no place in a text for people")
+    return value
+
+
+# Names, subjects, reasons: shown to people as they are.
+Text = Annotated[str, AfterValidator(_printable)]

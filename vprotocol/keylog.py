@@ -24,7 +24,7 @@ from vprotocol.errors import (
     KeyUnknown,
     SignatureInvalid,
 )
-from vprotocol.ids import Fingerprint, Hash, KeyId
+from vprotocol.ids import Fingerprint, Hash, KeyId, Text
 from vprotocol.keys import KeyKind, PrivateKey, PublicKey
 from vprotocol.signed import DocumentType, Signed
 
@@ -45,7 +45,7 @@ class IdentityEntry(DocumentBody):
     number: Literal[0] = 0
     previous: None = None
     issued_at: Seconds
-    name: Annotated[str, Field(min_length=1, max_length=200)]
+    name: Annotated[Text, Field(min_length=1, max_length=200)]
     root: Record
     extensions: dict[str, Any] = Field(default_factory=dict)
 
@@ -58,7 +58,7 @@ class CertifyEntry(DocumentBody):
     number: Annotated[int, Field(ge=1, lt=MAX_ENTRIES)]
     previous: Hash
     issued_at: Seconds
-    subject: Annotated[str, Field(min_length=1, max_length=200)]
+    subject: Annotated[Text, Field(min_length=1, max_length=200)]
     key: Record
     not_after: Seconds
     extensions: dict[str, Any] = Field(default_factory=dict)
@@ -73,7 +73,7 @@ class RevokeEntry(DocumentBody):
     previous: Hash
     issued_at: Seconds
     key_id: Annotated[str, Field(pattern=r"^[0-9a-f]{32}$")]
-    reason: Annotated[str, Field(max_length=200)] = ""
+    reason: Annotated[Text, Field(max_length=200)] = ""
     extensions: dict[str, Any] = Field(default_factory=dict)
 
 
@@ -291,6 +291,10 @@ class KeyLog:
             raise KeyLogInvalid("the head is of another key log")
         if body.number != self.number or body.entry_hash != self.entries[-1].hash:
             raise KeyLogRolledBack(f"the head speaks of entry {body.number}, the log ends with entry {self.number}")
+        newest = _decode(self.entries[-1])
+        if body.issued_at < newest.issued_at - CLOCK_SKEW_S:
+            # Otherwise a revoked node key could sign heads over its own revocation by dating them back.
+            raise KeyLogInvalid("the head is older than the entry that it speaks of")
         found = self.certificates.get(head.key)
         if found is not None:
             try:
