@@ -1,0 +1,1 @@
+"""The hub's API, one file a resource: paths and messages, no decisions."""
