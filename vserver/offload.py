@@ -30,7 +30,7 @@ class Offload:
             raise Unavailable("The hub has too much to do just now.")
         try:
             if is_module_patched("threading"):
-                return get_hub().threadpool.apply(work, args, kwargs)  # type: ignore[no-any-return]
+                return get_hub().threadpool.apply(work, args, kwargs)
             return work(*args, **kwargs)
         finally:
             self._places.release()

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from vprotocol.ids import CollaborationName
 from vprotocol.messages.organization import OrganizationName
-from vprotocol.messages.wire import Entity, Message, Relation, UnixSeconds
+from vprotocol.messages.wire import Entity, Message, Relation, UnixSeconds, WireId
 
 DisplayName = OrganizationName
 
@@ -17,7 +17,7 @@ class NewCollaboration(Message):
     name: CollaborationName
     display_name: DisplayName
     encrypted: bool = True
-    organizations: Annotated[tuple[int, ...], Field(max_length=1000)] = ()
+    organizations: Annotated[tuple[WireId, ...], Field(max_length=1000)] = ()
 
 
 class CollaborationChange(Message):

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field, StringConstraints
 
-from vprotocol.messages.wire import Entity, Message, Relation, UnixSeconds
+from vprotocol.messages.wire import Entity, Message, Relation, UnixSeconds, WireId
 
 NodeName = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,79}$")]
 Tag = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._=-]{0,62}$")]
@@ -13,7 +13,7 @@ Tags = Annotated[tuple[Tag, ...], Field(max_length=100)]
 
 class NewNode(Message):
     name: NodeName
-    organization_id: int
+    organization_id: WireId
 
 
 class NodeChange(Message):

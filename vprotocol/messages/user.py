@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, SecretStr, StringConstraints
 
 from vprotocol.messages.token import Opaque, Password
-from vprotocol.messages.wire import Entity, Message, Relation, UnixSeconds
+from vprotocol.messages.wire import Entity, Message, Relation, UnixSeconds, WireId
 
 Username = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,79}$")]
 NewPassword = Annotated[SecretStr, Field(min_length=12, max_length=1024)]
@@ -15,7 +15,7 @@ RoleNames = Annotated[tuple[str, ...], Field(max_length=50)]
 class NewUser(Message):
     username: Username
     password: NewPassword
-    organization_id: int | None = None
+    organization_id: WireId | None = None
     roles: RoleNames = ()
 
 

@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from vprotocol.errors import BadMessage
 
+LARGEST_ID = 2**31 - 1
+WireId = Annotated[int, Field(ge=1, le=LARGEST_ID)]  # of an organization, a run, ...: given out by the hub
 UnixSeconds = float  # seconds since 1970, UTC
 Label80 = Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"^[^\x00-\x1f\x7f]+$")]
 

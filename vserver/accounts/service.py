@@ -34,7 +34,7 @@ def user(session: Session, user_id: int) -> User:
     return found
 
 
-def visible(principal: Principal) -> Select[tuple[User]]:
+def visible(principal: Principal) -> Select[User]:
     """The users that the caller may see."""
     scope = authz.require_some(principal, Resource.USER, Action.VIEW)
     if scope is Scope.GLOBAL:

@@ -26,7 +26,7 @@ def by_name(session: Session, name: str) -> Collaboration:
     return found
 
 
-def visible(principal: Principal) -> Select[tuple[Collaboration]]:
+def visible(principal: Principal) -> Select[Collaboration]:
     """The collaborations that the caller may see."""
     scope = authz.require_some(principal, Resource.COLLABORATION, Action.VIEW)
     if scope is Scope.GLOBAL:

@@ -24,7 +24,7 @@ def by_api_key(session: Session, api_key: str) -> int | None:
     return session.scalar(select(Node.id).where(Node.api_key_hash == tokens.hashed(api_key)))
 
 
-def visible(principal: Principal) -> Select[tuple[Node]]:
+def visible(principal: Principal) -> Select[Node]:
     """The nodes that the caller may see."""
     scope = authz.require_some(principal, Resource.NODE, Action.VIEW)
     if scope is Scope.GLOBAL:

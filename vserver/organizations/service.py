@@ -32,7 +32,7 @@ def organization(session: Session, organization_id: int) -> Organization:
     return found
 
 
-def visible(principal: Principal) -> Select[tuple[Organization]]:
+def visible(principal: Principal) -> Select[Organization]:
     """The organizations that the caller may see."""
     scope = authz.require_some(principal, Resource.ORGANIZATION, Action.VIEW)
     if scope is Scope.GLOBAL:
@@ -43,7 +43,7 @@ def visible(principal: Principal) -> Select[tuple[Organization]]:
     return select(Organization).where(mine | Organization.id.in_(members_of(principal.collaboration_ids)))
 
 
-def members_of(collaboration_ids: frozenset[int]) -> Select[tuple[int]]:
+def members_of(collaboration_ids: frozenset[int]) -> Select[int]:
     return select(Membership.organization_id).where(Membership.collaboration_id.in_(collaboration_ids))
 
 

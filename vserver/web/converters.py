@@ -3,7 +3,7 @@
 from flask import Flask
 from werkzeug.routing import BaseConverter, IntegerConverter
 
-LARGEST_ID = 2**31 - 1  # of an INTEGER column on every database
+from vprotocol.messages import LARGEST_ID
 
 
 class IdConverter(IntegerConverter):

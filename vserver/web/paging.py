@@ -9,7 +9,7 @@ import binascii
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 from urllib.parse import urlencode
 
 from sqlalchemy import ColumnElement, Select, and_, func, or_, select
@@ -17,8 +17,7 @@ from sqlalchemy.orm import InstrumentedAttribute, Session
 from werkzeug.datastructures import MultiDict
 
 from vprotocol.errors import BadRequest
-from vprotocol.messages import Message, PageLinks
-from vserver.web.converters import LARGEST_ID
+from vprotocol.messages import LARGEST_ID, Message, PageLinks
 
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
@@ -82,7 +81,7 @@ def _bool(text: str) -> bool:
 
 def _like(column: InstrumentedAttribute[Any], value: str) -> ColumnElement[bool]:
     if "*" not in value:
-        return cast("ColumnElement[bool]", column == value)
+        return column == value
     escaped = value.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_").replace("*", "%")
     return column.like(escaped, escape="\\")
 

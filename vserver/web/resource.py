@@ -129,7 +129,7 @@ def _respond(answer: Any, operation: Operation) -> Response:
     response = Response(body, operation.status, mimetype=operation.media_type)
     if "etag" in g:
         response.headers["ETag"] = g.etag
-        if request.method in ("GET", "HEAD") and g.etag in request.if_none_match.as_set(include_weak=False):
+        if request.method in ("GET", "HEAD") and request.if_none_match.contains(g.etag.strip('"')):
             return Response(status=304, headers={"ETag": g.etag})
     if operation.status == 201 and isinstance(answer, Message) and hasattr(answer, "self_"):
         response.headers["Location"] = answer.self_

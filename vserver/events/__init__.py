@@ -1,0 +1,1 @@
+"""What happened, in order, for people and programs that watch."""
