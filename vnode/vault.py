@@ -14,7 +14,7 @@ from vprotocol.plan import ExpectedOutput, ExpectedRun, Party
 from vprotocol.receipt import Receipt, SignedReceipt
 from vprotocol.subtask import RunName, SignedSubtask, Subtask
 from vruntime.directory import Directory
-from vruntime.keyfiles import read_key
+from vruntime.keyfiles import read_key, write_key
 
 
 class Vault:
@@ -195,6 +195,16 @@ class Vault:
         if subtask.parent.organization != self.fingerprint:
             raise PlanMismatch("a node signs subtasks of its own runs only")
         return SignedSubtask.sign(subtask, self._node_key)
+
+
+def new_keys(root: Path, organization: Path, node: Path, name: str) -> tuple[PrivateKey, PrivateKey, PrivateKey]:
+    """Root, organization key and node key of a new identity, each in a new file of its own."""
+    made = []
+    for path, kind in ((root, KeyKind.ROOT), (organization, KeyKind.ORGANIZATION), (node, KeyKind.NODE)):
+        key = PrivateKey.generate(kind)
+        write_key(path, key, name)
+        made.append(key)
+    return made[0], made[1], made[2]
 
 
 def suite_of(sealed: BinaryIO) -> Suite:

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from vprotocol.documents import DocumentBody
 from vprotocol.errors import DocumentInvalid, ReceiptInvalid
-from vprotocol.ids import Digest, Hash, Label, PayloadId, PlanHash
+from vprotocol.ids import Digest, Hash, Label, PayloadId, PlanHash, Text
 from vprotocol.keys import PrivateKey, PublicKey
 from vprotocol.paths import TaskPath
 from vprotocol.plan import ExpectedRun, Seconds
@@ -17,6 +17,7 @@ from vprotocol.signed import DocumentType, Signed
 from vprotocol.subtask import RunName
 
 RECEIPT_LIMIT_BYTES = 256 * 1024
+ReceiptState = Literal["completed", "failed", "refused", "cancelled"]
 
 
 class OpenedInput(DocumentBody):
@@ -37,10 +38,10 @@ class Receipt(DocumentBody):
     version: Literal[1] = 1
     plan: PlanHash
     run: RunName
-    state: Literal["completed", "failed", "refused", "cancelled"]
+    state: ReceiptState
     reason: Reason | None = None  # none when completed
     image: Digest | None = None  # config digest of what really ran; none when nothing ran
-    executor: Annotated[str, Field(max_length=40)]
+    executor: Annotated[Text, Field(max_length=40)]
     profile: Literal["strict", "compat"] = "strict"
     trust: Literal["verified", "first-contact"] = "first-contact"  # the weakest identity this run relied on
     started_at: Seconds | None = None
@@ -128,3 +129,5 @@ class SignedReceipt:
             raise ReceiptInvalid("the node opened inputs that the plan does not name")
         if opened != allowed and not expected.optional:
             raise ReceiptInvalid("the node did not open all inputs that the plan names")
+        if expected.needs is not None and (receipt.participants or 0) < expected.needs:
+            raise ReceiptInvalid("the node counted fewer participants than the plan demands")

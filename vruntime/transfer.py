@@ -33,7 +33,7 @@ def upload(
     :raises DeadlineExceeded: after several rounds segments are still missing.
     """
     announce = PayloadAnnounce(
-        header=_b64(parts.header_bytes), trailer=_b64(parts.trailer_bytes), leaves=tuple(leaf.hex() for leaf in leaves)
+        header=b64(parts.header_bytes), trailer=b64(parts.trailer_bytes), leaves=tuple(leaf.hex() for leaf in leaves)
     ).to_wire()
     for _ in range(_ROUNDS):
         view = PayloadView.from_wire(http.post("/payload", announce, once=new_key()))
@@ -96,5 +96,6 @@ def _send(http: Http, sealed: Path, parts: Parts, missing: Sequence[int], progre
                 progress(done, total)
 
 
-def _b64(data: bytes) -> str:
+def b64(data: bytes) -> str:
+    """Standard base64, as messages carry bytes."""
     return base64.b64encode(data).decode("ascii")

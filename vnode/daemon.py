@@ -1,0 +1,247 @@
+"""The node's process: everything is made and joined here, on one page."""
+
+import logging
+import shutil
+import threading
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from proxy.app import create_app
+from proxy.serve import ProxyServer, serve_tcp, serve_unix
+from vnode.audit import Audit
+from vnode.config import NodeSettings
+from vnode.delegation import DelegationDesk
+from vnode.executors.base import Executor
+from vnode.gate import CapabilityGate
+from vnode.identity import KeyPlaces, agree_with_hub, open_identity, write_key_log
+from vnode.journal import Journal, run_key
+from vnode.leases import Lease, Leases
+from vnode.outbox import Outbox
+from vnode.poller import Ears, Poller
+from vnode.reporter import Hub
+from vnode.runner import Runner, Tools
+from vnode.vault import Vault
+from vprotocol.errors import ConfigInvalid, VestalError
+from vprotocol.ids import NodeId
+from vprotocol.keylog import KeyLog
+from vprotocol.messages.sync import Assignment
+from vprotocol.signed import Signed
+from vruntime.atomic import make_private_folder
+from vruntime.clock import Clock, SystemClock
+from vruntime.directory import Directory
+from vruntime.trust_store import TrustStore
+from vruntime.version import VERSION
+
+log = logging.getLogger(__name__)
+
+HOUSEKEEPING_S = 15.0
+RENEW_HEAD_AFTER_S = 12 * 3600
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """What the process gets from whoever starts it."""
+
+    data_folder: Path
+    executor: Executor
+    proxy_socket: Path | None = None  # the proxy listens here (behind the relay), or
+    proxy_address: tuple[str, int] | None = None  # here
+    clock: Clock = field(default_factory=SystemClock)
+    http_session: Any = None  # tests reach a hub without a socket
+
+
+class Daemon:
+    """One node. `start` returns when the node listens to its hub; `stop` waits for what runs, as long as it may."""
+
+    def __init__(self, settings: NodeSettings, around: Surroundings) -> None:
+        self.settings, self._around = settings, around
+        self._clock = around.clock
+        folder = make_private_folder(around.data_folder)
+        self._folder = folder
+        self.leases = Leases()
+        self.gate = CapabilityGate()
+        self.journal = Journal(folder / "journal.sqlite")
+        self.outbox = Outbox(folder / "outbox")
+        self.audit = Audit(folder / "audit.jsonl", self._clock)
+        self.trust = TrustStore(folder / "known-organizations.json")
+        self.hub = Hub.connect(settings.hub, self._clock, f"vnode/{VERSION}", around.http_session)
+        self._places = KeyPlaces.at(folder, settings.private_key, settings.node_key)
+        self._workspace = _emptied(folder / "workspace")
+        self._stopping = threading.Event()
+        self._running: set[threading.Thread] = set()
+        self._lock = threading.Lock()
+        self._proxy: ProxyServer | None = None
+        self._housekeeper = threading.Thread(target=self._keep_house, name="housekeeping", daemon=True)
+
+    # --- starting -----------------------------------------------------------------------------------------------
+    def start(self) -> None:
+        """:raises VestalError: what must be mended before this node can work; nothing runs then."""
+        me = self.hub.whoami()
+        if me.kind != "node" or me.organization is None:
+            raise ConfigInvalid("hub.api_key is not that of a node", hint="Use the key that was shown at its creation.")
+        organization_id = int(me.organization.id)
+        name = self.settings.organization or self.settings.name
+        identity = open_identity(self._places, name, self.settings.name, self._clock)
+        directory = Directory(self.hub.http, self.trust, self._clock, max_head_age_s=self.settings.max_key_log_age)
+        self.vault = Vault.open(self._places.organization_key, self._places.node_key, identity, directory)
+        self._organization_id = organization_id
+        self._agree(identity)
+        self._around.executor.prepare()
+        tools = Tools(
+            settings=self.settings,
+            hub=self.hub,
+            vault=self.vault,
+            directory=directory,
+            executor=self._around.executor,
+            journal=self.journal,
+            outbox=self.outbox,
+            leases=self.leases,
+            gate=self.gate,
+            audit=self.audit,
+            clock=self._clock,
+            workspace=self._workspace,
+            node_id=NodeId(me.id),
+        )
+        self.runner = Runner(tools)
+        desk = DelegationDesk(
+            self.settings, self.hub, self.vault, directory, self.journal, self.leases, self._clock, self._workspace
+        )
+        self._proxy = self._serve_proxy(desk)
+        ears = Ears(self._free, self._take, self.leases.cancel, self.journal.open_jobs, self._end_job)
+        self.poller = Poller(self.hub, self.leases, ears, self._clock, tags=self.settings.tags, version=VERSION)
+        self._resume()
+        self.poller.start()
+        self._housekeeper.start()
+
+    def _serve_proxy(self, desk: DelegationDesk) -> ProxyServer | None:
+        app = create_app(self.gate, desk)
+        if self._around.proxy_socket is not None:
+            return serve_unix(app, self._around.proxy_socket)
+        if self._around.proxy_address is not None:
+            return serve_tcp(app, *self._around.proxy_address)
+        return None
+
+    def _agree(self, identity: KeyLog) -> None:
+        """Hub and node show the same identity, with a fresh head."""
+        agreed = agree_with_hub(self.hub, self._organization_id, identity)
+        head = agreed.head_body
+        now = int(self._clock.now())
+        if head is None or now - head.issued_at > RENEW_HEAD_AFTER_S:
+            agreed = self.vault.fresh_head(agreed, now)
+            self.hub.upload_key_log(self._organization_id, agreed)
+        self.vault.identity = agreed
+        write_key_log(self._places.key_log, agreed)
+        self.trust.accept(agreed, now, self._organization_id, own=True)
+
+    def _resume(self) -> None:
+        """Go on with everything that was begun before: nothing is lost."""
+        for entry in self.journal.unfinished():
+            log.info("going on with run %s, which was %s", entry.run, entry.phase.value)
+            self._take(entry.assignment)
+        for outgoing in self.outbox.waiting():
+            if self.journal.find(outgoing.key) is None:  # a refusal: it never used up a key
+                self.runner.deliver(outgoing.key)
+
+    # --- runs ---------------------------------------------------------------------------------------------------
+    def _free(self) -> int:
+        return self.settings.max_runs - len(self.leases)
+
+    def _take(self, assignment: Assignment) -> None:
+        lease = self.leases.take(assignment)
+        if lease is None:
+            return
+        thread = threading.Thread(target=self._run, args=(assignment, lease), name=f"run-{assignment.run}", daemon=True)
+        with self._lock:
+            self._running.add(thread)
+        thread.start()
+
+    def _run(self, assignment: Assignment, lease: Lease) -> None:
+        try:
+            key = run_key(
+                Signed.from_wire(assignment.plan.to_wire()).hash,
+                assignment.path,
+                assignment.organization,
+                assignment.generation,
+                assignment.attempt,
+            )
+            entry = self.journal.find(key)
+            ended = entry is not None and entry.phase == "ended"
+            self.runner.run(assignment, lease, None if ended else entry)
+        except VestalError as error:
+            log.error("an assignment could not even be read: %s", error)
+            self.leases.drop(assignment.run)
+        finally:
+            with self._lock:
+                self._running.discard(threading.current_thread())
+            self.poller.nudge()
+
+    def _end_job(self, job: str) -> None:
+        """Remove what the job's runs shared here."""
+        if any(lease_job == job for lease_job in self.leases.jobs()):
+            return
+        self._around.executor.end_job(job)
+        self.journal.close_job(job)
+
+    # --- keeping house ------------------------------------------------------------------------------------------
+    def _keep_house(self) -> None:
+        """Deliver what could not be delivered, re-sign the head, forget expired keys."""
+        while not self._clock.wait(self._stopping, HOUSEKEEPING_S):
+            for duty in (self._deliver_waiting, self._renew_head, self._forget):
+                try:
+                    duty()
+                except VestalError as error:
+                    log.warning("housekeeping: %s", error)
+                except Exception:
+                    log.exception("housekeeping met a mistake of the node")
+
+    def _deliver_waiting(self) -> None:
+        for outgoing in self.outbox.waiting():
+            if self.leases.get(outgoing.run) is None:
+                self.runner.deliver(outgoing.key)
+
+    def _renew_head(self) -> None:
+        head = self.vault.identity.head_body
+        if head is None or self._clock.now() - head.issued_at > RENEW_HEAD_AFTER_S:
+            self._agree(self.vault.identity)
+
+    def _forget(self) -> None:
+        self.journal.forget_expired(self._clock.now())
+
+    # --- stopping -----------------------------------------------------------------------------------------------
+    def wait(self, timeout_s: float | None = None) -> bool:
+        """Until somebody calls `request_stop`; True if somebody did."""
+        return self._stopping.wait(timeout_s)
+
+    def request_stop(self) -> None:
+        """Safe to call from a signal handler."""
+        self._stopping.set()
+
+    def stop(self) -> None:
+        """Drain: take nothing new, wait for what runs. What still runs after that is found again at the next start."""
+        self._stopping.set()
+        poller: Poller | None = getattr(self, "poller", None)
+        if poller is not None:
+            poller.drain()
+            self._await_runs()
+            poller.stop(timeout_s=0.2)
+        if self._proxy is not None:
+            self._proxy.stop()
+        self._around.executor.close()
+        self.hub.http.close()
+        self.audit.close()
+        self.journal.close()
+
+    def _await_runs(self) -> None:
+        until = self._clock.monotonic() + self.settings.drain
+        with self._lock:
+            running = list(self._running)
+        for thread in running:
+            thread.join(max(0.0, until - self._clock.monotonic()))
+
+
+def _emptied(folder: Path) -> Path:
+    """The workspace holds nothing that must survive: opened inputs of runs that are over."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    return make_private_folder(folder)

@@ -1,0 +1,247 @@
+"""What a running algorithm asks of other organizations: signed, sealed and sent by its node, within its plan.
+
+The `Desk` of the proxy. An algorithm reaches its own children only; their outcomes are opened here, and only here.
+"""
+
+import io
+import json
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from proxy.desk import Caller, ChildRun, ChildTask, SubtaskRequest
+from vnode.checking import Checked, check
+from vnode.config import NodeSettings
+from vnode.journal import Journal, SubtaskEntry
+from vnode.leases import Leases
+from vnode.reporter import Hub
+from vnode.vault import Vault
+from vprotocol.envelope import Sealed, Suite
+from vprotocol.errors import BadRequest, DelegationExceeded, NotFound, ReceiptInvalid, TooLarge
+from vprotocol.ids import Fingerprint
+from vprotocol.messages.run import RunView
+from vprotocol.messages.task import SubtaskSubmit, TaskView
+from vprotocol.paths import TaskPath
+from vprotocol.plan import Delegation, Limits, Plan
+from vprotocol.receipt import SignedReceipt
+from vprotocol.states import RunState
+from vprotocol.subtask import (
+    OUTPUT,
+    SignedSubtask,
+    Subtask,
+    SubtaskTarget,
+    check_delegation,
+    expected_run,
+)
+from vruntime import transfer
+from vruntime.clock import Clock
+from vruntime.directory import Directory
+
+LARGEST_RESULT_BYTES = 512 * 2**20  # of a child, as it travels to the algorithm in one JSON answer
+
+
+class DelegationDesk:
+    """Thread-safe; all that must last is in the journal."""
+
+    def __init__(
+        self,
+        settings: NodeSettings,
+        hub: Hub,
+        vault: Vault,
+        directory: Directory,
+        journal: Journal,
+        leases: Leases,
+        clock: Clock,
+        workspace: Path,
+    ) -> None:
+        self._settings, self._hub, self._vault, self._directory = settings, hub, vault, directory
+        self._journal, self._leases, self._clock, self._workspace = journal, leases, clock, workspace
+
+    # --- asking -------------------------------------------------------------------------------------------------
+    def create(self, caller: Caller, request: SubtaskRequest) -> ChildTask:
+        """Sign and send a subtask. The same request id again gives the same task.
+
+        :raises DelegationExceeded: the plan does not allow it; the sentence says what.
+        """
+        checked = self._parent(caller)
+        reserved = self._journal.reserve_subtask(caller.key, request.request_id)
+        if reserved.task is not None:
+            return self.task(caller, reserved.task, 0)
+        try:
+            with tempfile.TemporaryDirectory(dir=self._workspace) as folder:
+                view, statement = self._submit(caller, checked, request, reserved.counter, Path(folder))
+        except BaseException:
+            self._journal.release_subtask(caller.key, reserved.counter)
+            raise
+        self._journal.record_subtask(caller.key, reserved.counter, view.id, statement.signed.to_wire())
+        return _child(view, request.name)
+
+    def _submit(
+        self, caller: Caller, checked: Checked, request: SubtaskRequest, counter: int, folder: Path
+    ) -> tuple[TaskView, SignedSubtask]:
+        plan = checked.plan.plan
+        delegation = checked.run.delegation
+        if delegation is None:
+            raise DelegationExceeded("the plan lets this step delegate nothing")
+        targets = [(self._target(plan, number), content) for number, content in request.orders]
+        path = checked.run.path.child(checked.run.organization, checked.name.attempt, counter)
+        draft = Subtask(
+            plan=checked.plan.hash,
+            parent=checked.name,
+            counter=counter,
+            image=self._image(plan, delegation, request.image or caller.image),
+            targets=tuple(SubtaskTarget(organization=fp, order="0" * 64) for fp, _ in targets),
+            data=caller.labels if request.labels is None else request.labels,
+            limits=_narrower(checked.run.limits, delegation.limits),
+            recipients=(checked.run.organization,),
+            issued_at=int(self._clock.now()),
+        )
+        check_delegation(plan, draft, delegation, int(self._clock.now()))
+        orders = self._seal_orders(checked, path, targets, folder)
+        ids = {fingerprint: sealed.id for fingerprints, sealed, _ in orders for fingerprint in fingerprints}
+        statement = self._vault.sign_subtask(
+            draft.model_copy(
+                update={"targets": tuple(SubtaskTarget(organization=fp, order=ids[fp]) for fp, _ in targets)}
+            )
+        )
+        lease = self._leases.get(caller.run_id)
+        if lease is None:
+            raise NotFound("the run that asks has ended")
+        small = [path_ for _, sealed, path_ in orders if transfer.is_small(sealed.parts)]
+        large = [(path_, s.parts, s.leaves) for _, s, path_ in orders if not transfer.is_small(s.parts)]
+        submit = SubtaskSubmit.from_wire(
+            {
+                "parent_run": caller.run_id,
+                "lease_token": checked.assignment.lease_token,
+                "statement": statement.signed.to_wire(),
+                "orders": [transfer.b64(path_.read_bytes()) for path_ in small],
+            }
+        )
+        return self._hub.submit_subtask(submit, large), statement
+
+    def _seal_orders(
+        self, checked: Checked, path: TaskPath, targets: Sequence[tuple[Fingerprint, bytes]], folder: Path
+    ) -> list[tuple[list[Fingerprint], Sealed, Path]]:
+        """The same order for several organizations is sealed once, with a wrap for each."""
+        sealed_orders = []
+        for number, content in enumerate(dict.fromkeys(content for _, content in targets)):
+            readers = [fingerprint for fingerprint, other in targets if other == content]
+            place = folder / f"order-{number}.sealed"
+            with place.open("xb") as sink:
+                sealed = self._vault.seal_order(
+                    path,
+                    checked.name.generation,
+                    checked.plan.hash,
+                    readers,
+                    Suite(checked.plan.plan.suite),
+                    io.BytesIO(_checked_order(content)),
+                    sink,
+                )
+            sealed_orders.append((readers, sealed, place))
+        return sealed_orders
+
+    @staticmethod
+    def _target(plan: Plan, number: int) -> Fingerprint:
+        """The proxy resolves integer ids by the plan's list only."""
+        found = plan.organization_by_id(number)
+        if found is None:
+            raise DelegationExceeded(f"the plan knows no organization {number}")
+        return found.fingerprint
+
+    @staticmethod
+    def _image(plan: Plan, delegation: Delegation, asked: str) -> str:
+        """A name or tag that an algorithm asks for, mapped through the plan's delegation list."""
+        name = asked.partition("@")[0]
+        for key in delegation.images:
+            if plan.images[key].name.partition("@")[0] == name:
+                return key
+        raise DelegationExceeded(f"the plan does not let this step delegate the image `{name}`")
+
+    # --- watching -----------------------------------------------------------------------------------------------
+    def task(self, caller: Caller, task_id: int, wait_s: float) -> ChildTask:
+        self._own(caller, task_id)
+        return _child(self._hub.task(task_id, wait_s=wait_s))
+
+    def children(self, caller: Caller) -> Sequence[int]:
+        return [entry.task for entry in self._journal.subtasks(caller.key) if entry.task is not None]
+
+    def progress(self, caller: Caller, percent: int) -> None:
+        self._leases.progress(caller.run_id, percent)
+
+    # --- opening ------------------------------------------------------------------------------------------------
+    def results(self, caller: Caller, task_id: int) -> ChildTask:
+        """Outcomes are opened with their producers' receipts checked against plan and statement."""
+        entry = self._own(caller, task_id)
+        checked = self._parent(caller)
+        view = self._hub.task(task_id, include="runs,payloads")
+        runs = tuple(self._opened(checked, entry, run) for run in view.runs or ())
+        return ChildTask(view.id, view.name, view.image, view.state, runs)
+
+    def _opened(self, checked: Checked, entry: SubtaskEntry, run: RunView) -> ChildRun:
+        if run.state is not RunState.COMPLETED or run.receipt is None:
+            return _child_run(run)
+        assert entry.statement is not None, "an acknowledged subtask has its statement"
+        chain = [SignedSubtask.from_wire(item.to_wire()) for item in checked.assignment.statements]
+        statement = SignedSubtask.from_wire(entry.statement)
+        expected = expected_run(
+            checked.plan,
+            statement.subtask.path,
+            run.fingerprint,
+            [*chain, statement],
+            node_key=self._directory.node_key,
+            now=statement.subtask.issued_at,
+        )
+        receipt = SignedReceipt.from_wire(run.receipt.to_wire())
+        node = self._directory.node_key(run.fingerprint, receipt.signed.key)
+        body = receipt.verify(node, checked.plan.hash, expected, checked.name.generation)
+        payload = body.output(OUTPUT)
+        shown = next((output.payload for output in run.outputs if output.payload.id == payload), None)
+        if payload is None or shown is None:
+            raise ReceiptInvalid("the hub does not show the outcome that the receipt names")
+        if shown.bytes_total > LARGEST_RESULT_BYTES:
+            raise TooLarge(f"the outcome has {shown.bytes_total} bytes; {LARGEST_RESULT_BYTES} fit through the proxy")
+        content = io.BytesIO()
+        with tempfile.TemporaryFile(dir=self._workspace) as sealed:
+            self._hub.fetch(shown, sealed, LARGEST_RESULT_BYTES)
+            self._vault.open_output(body.run, receipt, checked.plan.hash, payload, sealed, content, self._least())
+        return _child_run(run, content.getvalue())
+
+    def _parent(self, caller: Caller) -> Checked:
+        """The caller's own run, checked again from the assignment as it was accepted."""
+        entry = self._journal.find(caller.key)
+        if entry is None:
+            raise NotFound("the run that asks has ended")
+        return check(entry.assignment, self._vault.fingerprint, self._directory, int(entry.accepted_at))
+
+    def _own(self, caller: Caller, task_id: int) -> SubtaskEntry:
+        for entry in self._journal.subtasks(caller.key):
+            if entry.task == task_id:
+                return entry
+        raise NotFound(f"task {task_id} is not one of this algorithm's own children")
+
+    def _least(self) -> Suite:
+        return Suite(self._settings.min_suite) if self._settings.policy.encrypted_only else Suite.OPEN
+
+
+def _checked_order(content: bytes) -> bytes:
+    """Only what INPUT_FILE may hold is sealed: an author hears of a mistake here, not from a distant site."""
+    try:
+        document = json.loads(content)
+    except (ValueError, RecursionError):
+        document = None
+    if not isinstance(document, dict) or not isinstance(document.get("method"), str):
+        raise BadRequest("`input` is the base64 of a JSON object with a `method`")
+    return content
+
+
+def _narrower(one: Limits, other: Limits) -> Limits:
+    return Limits(**{name: min(getattr(one, name), getattr(other, name)) for name in Limits.model_fields})
+
+
+def _child(view: TaskView, name: str | None = None) -> ChildTask:
+    runs = tuple(_child_run(run) for run in view.runs or ())
+    return ChildTask(view.id, name or view.name, view.image, view.state, runs)
+
+
+def _child_run(run: RunView, content: bytes | None = None) -> ChildRun:
+    return ChildRun(run.id, run.organization_id, run.state, run.started_at, run.finished_at, content)

@@ -1,0 +1,134 @@
+"""The node's ear: one held request to the hub at a time, which brings runs, renews leases and tells what to stop.
+
+While a sync is held that asked for nothing (all places taken), a place may become free: `nudge` then sends a newer
+sync, and the hub ends the older one.
+"""
+
+import logging
+import secrets
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from vnode.leases import Leases
+from vnode.reporter import Hub
+from vprotocol.errors import VestalError
+from vprotocol.messages.sync import Accepts, Assignment, SyncAnswer, SyncRequest
+from vruntime.clock import Clock
+
+log = logging.getLogger(__name__)
+
+FIRST_WAIT_S = 0.0  # the first sync answers at once: it tells how long later ones may be held
+LONGEST_PAUSE_S = 30.0
+
+
+@dataclass(frozen=True)
+class Ears:
+    """What the poller asks and whom it tells."""
+
+    free: Callable[[], int]  # places for further runs
+    take: Callable[[Assignment], None]
+    cancel: Callable[[int], None]
+    open_jobs: Callable[[], Sequence[str]]
+    end_job: Callable[[str], None]
+
+
+class Poller:
+    """Runs in threads of its own from `start` to `stop`."""
+
+    def __init__(
+        self, hub: Hub, leases: Leases, ears: Ears, clock: Clock, *, tags: Sequence[str], version: str
+    ) -> None:
+        self._hub, self._leases, self._ears, self._clock = hub, leases, ears, clock
+        self._tags, self._version = tuple(tags), version
+        self._session = secrets.token_hex(16)
+        self._lock = threading.Lock()
+        self._turn = 0
+        self._asked_for = 0
+        self._wait_s = FIRST_WAIT_S
+        self._stopping = threading.Event()
+        self._draining = threading.Event()
+        self._threads: set[threading.Thread] = set()
+        self.connected = threading.Event()
+
+    def start(self) -> None:
+        self._begin_turn()
+
+    def nudge(self) -> None:
+        """A place has become free. Only a held sync that asked for none needs to know."""
+        with self._lock:
+            needed = self._asked_for == 0 and not self._stopping.is_set()
+        if needed:
+            self._begin_turn()
+
+    def drain(self) -> None:
+        """Ask for no further runs; leases go on being renewed."""
+        self._draining.set()
+        self._begin_turn()
+
+    def stop(self, timeout_s: float) -> None:
+        """Ask no more. A held request ends with the process at the latest."""
+        self._stopping.set()
+        with self._lock:
+            threads = list(self._threads)
+        for thread in threads:
+            thread.join(timeout_s)
+
+    def _begin_turn(self) -> None:
+        with self._lock:
+            self._turn += 1
+            thread = threading.Thread(target=self._listen, args=(self._turn,), name=f"sync-{self._turn}", daemon=True)
+            self._threads.add(thread)
+        thread.start()
+
+    def _listen(self, turn: int) -> None:
+        failures = 0
+        try:
+            while self._is_current(turn):
+                try:
+                    answer = self._hub.sync(self._request())
+                except VestalError as error:
+                    failures += 1
+                    self.connected.clear()
+                    log.warning("the hub did not answer a sync: %s", error)
+                    self._clock.wait(self._stopping, _pause_s(failures))
+                    continue
+                failures = 0
+                self.connected.set()
+                self._wait_s = answer.settings.wait_s
+                self._tell(answer)
+        finally:
+            with self._lock:
+                self._threads.discard(threading.current_thread())
+
+    def _is_current(self, turn: int) -> bool:
+        with self._lock:
+            return turn == self._turn and not self._stopping.is_set()
+
+    def _request(self) -> SyncRequest:
+        want = 0 if self._draining.is_set() else max(0, self._ears.free())
+        with self._lock:
+            self._asked_for = want
+        return SyncRequest(
+            session=self._session,
+            leases=self._leases.listed(),
+            want=want,
+            accepts=Accepts(tags=self._tags),
+            wait_s=self._wait_s,
+            version=self._version,
+            jobs=tuple(self._ears.open_jobs()),
+        )
+
+    def _tell(self, answer: SyncAnswer) -> None:
+        for assignment in answer.runs:
+            self._ears.take(assignment)
+        for run in answer.cancel:
+            self._ears.cancel(run)
+        for job in answer.ended_jobs:
+            self._ears.end_job(job)
+
+
+def _pause_s(failures: int) -> float:
+    """Exponential, with jitter: a thousand nodes must not come back in the same second."""
+    longest = min(LONGEST_PAUSE_S, 0.5 * 2 ** min(failures, 10))
+    return longest * (0.5 + secrets.randbelow(1000) / 2000)
