@@ -13,9 +13,9 @@ from pydantic import Field, ValidationError, model_validator
 
 from vprotocol.documents import DocumentBody
 from vprotocol.errors import PlanExpired, PlanInvalid, PlanMismatch, PlanTooLarge, WorkflowInvalid
-from vprotocol.ids import Digest, Fingerprint, Hash, KeyId, Label, Name128, PayloadId, PlanHash
+from vprotocol.ids import Digest, Fingerprint, Hash, KeyId, Label, Name128, PayloadId, PlanHash, Text
 from vprotocol.keys import PrivateKey, PublicKey
-from vprotocol.paths import SHORT, TaskPath
+from vprotocol.paths import SHORT, PathText, TaskPath
 from vprotocol.signed import DocumentType, Signed
 from vprotocol.workflow.check import check_acyclic, check_edges, check_inputs
 from vprotocol.workflow.patterns import Pattern, is_many, readers
@@ -38,11 +38,11 @@ class Party(DocumentBody):
 class PlanOrganization(DocumentBody):
     fingerprint: Fingerprint
     id: Annotated[int, Field(ge=1, le=2**31)]  # the hub's number that the initiator saw; for algorithms only
-    name: Annotated[str, Field(min_length=1, max_length=200)]
+    name: Annotated[Text, Field(min_length=1, max_length=200)]
 
 
 class PlanImage(DocumentBody):
-    name: Annotated[str, Field(min_length=1, max_length=500)]
+    name: Annotated[Text, Field(min_length=1, max_length=500)]
     manifest_digest: Digest | None = None
     config_digest: Digest
 
@@ -87,7 +87,7 @@ class PlanStep(DocumentBody):
     on: Annotated[tuple[Fingerprint, ...], Field(min_length=1)]
     orders: Annotated[tuple[PlanOrder, ...], Field(min_length=1)]
     data: tuple[Label, ...] = ()
-    tags: tuple[str, ...] = ()
+    tags: tuple[Text, ...] = ()
     limits: Limits = Limits()
     needs: Annotated[int, Field(ge=1)] | None = None
     fail: Literal["fast", "continue"] = "fast"
@@ -118,7 +118,7 @@ class Plan(DocumentBody):
     job: Name128
     collaboration: Name128
     project: Name128 | None = None
-    name: Annotated[str, Field(min_length=1, max_length=200)]
+    name: Annotated[Text, Field(min_length=1, max_length=200)]
     issuer: Party
     issued_at: Seconds
     expires_at: Seconds
@@ -132,7 +132,7 @@ class Plan(DocumentBody):
     download: bool = True
     scratch: Literal["shared", "private"] = "shared"
     priority: Annotated[int, Field(ge=0, le=9)] = 5
-    labels: dict[str, str] = Field(default_factory=dict)
+    labels: dict[Text, Text] = Field(default_factory=dict)
     extensions: dict[str, Any] = Field(default_factory=dict)
 
     @model_validator(mode="after")
@@ -402,7 +402,7 @@ def _check_connection(plan: Plan, connection: PlanConnection) -> None:
 
 
 class SupplementTarget(DocumentBody):
-    path: Annotated[str, Field(max_length=1024)]
+    path: PathText
     organization: Fingerprint
 
 

@@ -36,7 +36,7 @@ class RunName(DocumentBody):
     path: PathText
     organization: Fingerprint
     generation: Annotated[int, Field(ge=0, le=2**20)] = 0
-    attempt: Annotated[int, Field(ge=1, le=2**20)] = 1
+    attempt: Annotated[int, Field(ge=1, le=999_999)] = 1  # what a task path has room for
 
 
 class SubtaskTarget(DocumentBody):
@@ -130,12 +130,15 @@ def expected_run(
     *,
     node_key: NodeKey | None = None,
     now: int = 0,
+    generation: int | None = None,
 ) -> ExpectedRun:
     """What a run must be, by the plan alone or, for a subtask, by the plan and every statement down to it.
 
     Signatures of the statements are checked with `node_key`; the plan's own signature must have been checked before.
 
     :param now: unix seconds, for the end of the delegation; of the acceptance, not of the delivery of results.
+    :param generation: the one that the hub names for the run; a subtask's must be that of its statements. (A generation
+        above 0 of a step needs a supplement, which is checked elsewhere.)
     :raises PlanMismatch: plan and statements do not describe this run.
     :raises DelegationExceeded, SignatureInvalid, KeyUnknown: a statement in the chain is not lawful.
     """
@@ -153,8 +156,11 @@ def expected_run(
         run = _descend(plan, run, statement, at, node_key, now)
     if run.path != path:
         raise PlanMismatch(f"the statements lead to {run.path}, not to {path}")
-    if len({statement.subtask.parent.generation for statement in statements}) != 1:
+    generations = {statement.subtask.parent.generation for statement in statements}
+    if len(generations) != 1:
         raise PlanMismatch("the statements are of different generations")
+    if generation is not None and generations != {generation}:
+        raise PlanMismatch("the subtask is not of the generation that its statements name")
     return run
 
 

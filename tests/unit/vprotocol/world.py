@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from vprotocol.envelope import Context, PayloadKind, Suite
+from vprotocol.errors import OrganizationUnknown
 from vprotocol.keylog import KeyLog
-from vprotocol.keys import KeyKind, PrivateKey
+from vprotocol.keys import KeyKind, PrivateKey, PublicKey
 from vprotocol.paths import TaskPath
 from vprotocol.plan import ExpectedRun, Limits, Plan, SignedPlan
 from vprotocol.receipt import Receipt, ReceiptOutput
@@ -115,15 +116,17 @@ def plan(document: dict[str, Any] | None = None) -> SignedPlan:
     return SignedPlan.sign(Plan.model_validate(document or plan_document()), A.user)
 
 
-def node_key(fingerprint: str, key_id: str) -> Any:
+def node_key(fingerprint: str, key_id: str) -> PublicKey:
+    if fingerprint not in BY_FINGERPRINT:
+        raise OrganizationUnknown
     return BY_FINGERPRINT[fingerprint].log.certificate(key_id, KeyKind.NODE, NOW).key
 
 
-def subtask(signed_plan: SignedPlan, parent: TaskPath | None = None, at: Organization = A, **changes: Any) -> Subtask:
-    """Of `at`'s run of `parent`: asks B and C to execute an order each."""
+def subtask(signed_plan: SignedPlan, of: TaskPath | None = None, at: Organization = A, **changes: Any) -> Subtask:
+    """Of `at`'s run of the task `of`: asks B and C to execute an order each."""
     fields: dict[str, Any] = {
         "plan": signed_plan.hash,
-        "parent": RunName(path=str(parent or TaskPath("part")), organization=at.fingerprint),
+        "parent": RunName(path=str(of or TaskPath("part")), organization=at.fingerprint),
         "counter": 1,
         "image": "mean",
         "targets": tuple(
