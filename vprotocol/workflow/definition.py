@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from vprotocol.documents import faults
 from vprotocol.errors import WorkflowInvalid
-from vprotocol.ids import Label
+from vprotocol.ids import Label, Text
 from vprotocol.workflow.patterns import Pattern
 
 DEFAULT_OUTPUT = "output"
@@ -27,8 +27,8 @@ def seconds(value: Any) -> Any:
 
 
 def size(value: Any) -> Any:
-    """`1024`, `"50MiB"`, `"4GiB"` → bytes."""
-    if isinstance(value, str) and (match := re.fullmatch(r"(\d{1,15})\s*((?:[KMGT]i)?B?)", value)):
+    """`1024`, `"512B"`, `"50MiB"`, `"4GiB"` → bytes."""
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d{1,15})\s*((?:[KMGT]iB)|B?)", value)):
         return int(match[1]) * _UNITS_BYTES[match[2]]
     return value
 
@@ -41,7 +41,7 @@ class SameAs(_Frozen):
     step: Label
 
 
-Target = Literal["all", "initiator"] | SameAs | TagSelector | tuple[str | int, ...]
+Target = Literal["all", "initiator"] | SameAs | TagSelector | Annotated[tuple[str | int, ...], Field(min_length=1)]
 
 
 class Retry(_Frozen):
@@ -63,7 +63,7 @@ class Delegate(_Frozen):
 
 
 class Step(_Frozen):
-    image: str
+    image: Annotated[str, Field(min_length=1, max_length=500)]
     on: Target = "all"
     order: Literal["parallel", "chain"] = "parallel"
     data: tuple[Label, ...] = ()
@@ -77,6 +77,14 @@ class Step(_Frozen):
     fail: Literal["fast", "continue"] = "fast"
     trigger: Literal["all_success", "all_done", "any_success"] = "all_success"
     delegate: Delegate | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _on_of_yaml(cls, value: Any) -> Any:
+        """Many YAML readers take the key `on` for `true`."""
+        if isinstance(value, dict) and True in value and "on" not in value:
+            return {"on" if key is True else key: found for key, found in value.items()}
+        return value
 
     @field_validator("on", mode="before")
     @classmethod
@@ -138,12 +146,12 @@ class Repeat(_Frozen):
 
 
 class Workflow(_Frozen):
-    name: Annotated[str, Field(min_length=1, max_length=200)]
+    name: Annotated[Text, Field(min_length=1, max_length=200)]
     steps: Annotated[dict[Label, Step], Field(min_length=1)]
     connections: tuple[Connection, ...] = ()
     repeat: Repeat | None = None
     priority: Annotated[int, Field(ge=0, le=9)] = 5
-    labels: dict[str, str] = Field(default_factory=dict)
+    labels: dict[Text, Text] = Field(default_factory=dict)
     layout: dict[str, Any] | None = None
 
     @classmethod
