@@ -163,17 +163,15 @@ class DockerExecutor:
         with _engine():
             seat = self._seats.acquire(SEAT_TIMEOUT_S)
             try:
-                seat.ready()
+                seat.take(entries if _small(entries) else ())
                 container = self._create(spec, seat.place)
             except BaseException:
-                self._seats.make(seat)
+                self._removers.submit(self._seats.release, seat)
                 raise
             handle = Handle(spec.name, container, seat.place.address)
             self._sitting[spec.name] = seat
             try:
-                if _small(entries):
-                    seat.fill(entries)
-                else:
+                if not _small(entries):
                     self._api.put_archive(container, convert.SEAT_FOLDER, pack(entries))
                 self._start(container)
             except BaseException:
@@ -300,16 +298,21 @@ class DockerExecutor:
     def end_job(self, job: str) -> None:
         with self._lock:
             leaving = list(self._leaving.values())
-        self._removers.submit(self._remove_scratch, job, leaving)
+            self._leaving[convert.scratch_volume(self.node, job)] = self._removers.submit(
+                self._remove_scratch, job, leaving
+            )
 
     def _remove_scratch(self, job: str, leaving: Collection[Future[None]]) -> None:
+        volume = convert.scratch_volume(self.node, job)
         wait(leaving, SEAT_TIMEOUT_S)
         try:
-            self._api.remove_volume(convert.scratch_volume(self.node, job))
-        except NotFound:
-            return
+            with suppress(NotFound):
+                self._api.remove_volume(volume)
         except (DockerException, OSError) as error:
             log.warning("the scratch volume of job %s stays: %s", job, error)
+        finally:
+            with self._lock:
+                self._leaving.pop(volume, None)
 
     # --- what there is ------------------------------------------------------------------------------------------------
     def find(self, labels: Mapping[str, str]) -> list[Handle]:

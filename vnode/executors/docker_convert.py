@@ -21,7 +21,8 @@ SCRATCH = "/var/tmp"  # noqa: S108
 SANDBOX_USER = 65532
 PROXY_ALIAS = "proxyserver"
 TMP_BYTES = 64 << 20
-LOG_OPTIONS = {"max-size": "16m", "max-file": "2"}
+# Not json-file: it replaces bytes that are not UTF-8.
+LOG_CONFIG = {"Type": "local", "Config": {"max-size": "16m", "max-file": "2", "compress": "false"}}
 
 # Sending to the broadcast address is refused at once, on every host and by every route: look-ups fail without a wait.
 NO_DNS = "255.255.255.255"
@@ -99,7 +100,7 @@ def hardened(memory_bytes: int, pids: int) -> dict[str, Any]:
         "MemorySwap": memory_bytes,  # the same: no swap
         "PidsLimit": pids,
         "IpcMode": "private",
-        "LogConfig": {"Type": "json-file", "Config": LOG_OPTIONS},
+        "LogConfig": LOG_CONFIG,
     }
 
 

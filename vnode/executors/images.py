@@ -24,15 +24,19 @@ class Images:
     def resolve(self, image: ImageRef) -> ResolvedImage:
         """By config digest if the plan names one: what is here with it needs no registry and no name."""
         found = self._inspect(image.config_digest or pull_name(image))
-        if found is None:
+        if found is not None:
+            return resolved(found)
+        try:
             self._pull_once(pull_name(image))
-            found = self._inspect(image.config_digest or pull_name(image))
-        if found is None:
-            came = self._inspect(pull_name(image))
-            if came is None:
+        except ImageMissing:
+            if (other := self._inspect(pull_name(image))) is None:
+                raise
+        else:
+            if (found := self._inspect(image.config_digest or pull_name(image))) is not None:
+                return resolved(found)
+            if (other := self._inspect(pull_name(image))) is None:
                 raise ImageMissing(f"The registry gave no image for {image.name}.")
-            raise ImageRefused(f"{image.name} is {came['Id']}; the plan names {image.config_digest}.")
-        return resolved(found)
+        raise ImageRefused(f"{image.name} is {other['Id']}; the plan names {image.config_digest}.")
 
     def _inspect(self, reference: str) -> dict[str, Any] | None:
         try:

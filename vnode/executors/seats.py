@@ -72,9 +72,16 @@ class Seat:
             return False
         return True
 
-    def fill(self, entries: Iterable[Entry]) -> None:
+    def take(self, entries: Iterable[Entry]) -> None:
+        """Put a run's files here. A seat that died meanwhile (the engine was restarted, say) is made anew first."""
         written = [_written(entry) for entry in entries]
-        reply = self._ask(do="fill", entries=written)
+        self.ready()
+        try:
+            reply = self._ask(do="fill", entries=written)
+        except ChannelBroken:
+            self.break_up()
+            self.ready()
+            reply = self._ask(do="fill", entries=written)
         if "error" in reply:
             self.break_up()
             raise ChannelBroken(f"The place of a sandbox could not be filled: {reply['error']}.")

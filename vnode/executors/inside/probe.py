@@ -50,8 +50,8 @@ def look_up(name: str) -> None:
     answered.append(f"the look-up of {name} ({found[0][4][0]})")
 
 
-def main(wanted: dict[str, list]) -> None:  # type: ignore[type-arg]
-    tries: list[tuple[Callable[..., None], tuple]] = [  # type: ignore[type-arg]
+def main(wanted: dict[str, list]) -> None:
+    tries: list[tuple[Callable[..., None], tuple]] = [
         *((connect, tuple(target)) for target in wanted["connect"]),
         *((send, tuple(target)) for target in wanted["send"]),
         *((look_up, (name,)) for name in wanted["look_up"]),

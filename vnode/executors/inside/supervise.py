@@ -21,7 +21,7 @@ def main(folder: Path) -> None:
     write_whole(folder / "exit.json", {"code": code, "started_at": started_at, "finished_at": time.time()})
 
 
-def run(spec: dict, log: int) -> int:  # type: ignore[type-arg]
+def run(spec: dict, log: int) -> int:
     largest = spec["largest_file_bytes"]
     try:
         code = subprocess.call(
@@ -39,7 +39,7 @@ def run(spec: dict, log: int) -> int:  # type: ignore[type-arg]
     return code if code >= 0 else 128 - code  # as a container's engine counts signals
 
 
-def write_whole(path: Path, content: dict) -> None:  # type: ignore[type-arg]
+def write_whole(path: Path, content: dict) -> None:
     half = path.with_suffix(".half")
     half.write_text(json.dumps(content))
     half.rename(path)
