@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from vclient.errors import NoUserKey
-from vprotocol.envelope import Context, Header, PayloadKind, Sealed, Suite, open_sealed, seal
-from vprotocol.ids import Fingerprint, KeyId, PayloadId, PlanHash
+from vprotocol import places
+from vprotocol.envelope import Header, PayloadKind, Sealed, Suite, open_sealed, seal
+from vprotocol.ids import Fingerprint, KeyId, PayloadId
 from vprotocol.key_request import KeyRequest
 from vprotocol.keys import KeyKind, PrivateKey, PublicKey
 from vprotocol.messages.orders import Order
@@ -71,7 +72,7 @@ class UserKey:
 
         :param organization: this key's own.
         """
-        context = order_context(TaskPath(step), Party(organization=organization, key=self.id), suite)
+        context = places.root_order(TaskPath(step), Party(organization=organization, key=self.id), suite)
         sealed_for = () if suite is Suite.OPEN else tuple(readers)
         return seal(io.BytesIO(order.encode()), sink, context, sealed_for, self._private)
 
@@ -95,36 +96,10 @@ class UserKey:
             sink,
             reader=self._private,
             sender=node,
-            expected=produced_context(kind, receipt, receipt.plan, node.id),
+            expected=places.produced(kind, receipt.run, receipt.plan, node.id, min_suite),
             expected_id=payload,
             min_suite=min_suite,
         )
-
-
-def order_context(path: TaskPath, sender: Party, suite: Suite) -> Context:
-    """Where a root order belongs. The plan does not exist yet when it is sealed; it names the order by its id."""
-    return Context(
-        suite=suite,
-        kind=PayloadKind.ORDER,
-        plan=None,
-        path=str(path),
-        organization=sender.organization,
-        sender=sender.key,
-    )
-
-
-def produced_context(kind: PayloadKind, receipt: Receipt, plan: PlanHash, sender: KeyId) -> Context:
-    """Where something belongs that a node made in one attempt of a run."""
-    return Context(
-        suite=Suite.XWING,  # not compared: `min_suite` decides
-        kind=kind,
-        plan=plan,
-        path=receipt.run.path,
-        organization=receipt.run.organization,
-        generation=receipt.run.generation,
-        attempt=receipt.run.attempt,
-        sender=sender,
-    )
 
 
 def write_request(path: Path, request: KeyRequest) -> None:

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import BinaryIO
 
+from vprotocol import places
 from vprotocol.envelope import Context, PayloadKind, Sealed, Suite, inspect, open_sealed, seal
 from vprotocol.errors import KeyUnknown, PlanMismatch
 from vprotocol.ids import Fingerprint, Hash, PayloadId
@@ -57,23 +58,13 @@ class Vault:
 
         :raises EnvelopeError, SignatureInvalid: it is not the order that the plan names, from whom it names.
         """
-        root = not run.path.children
         sender = run.order_sender
-        key = (
-            self._directory.user_key(sender.organization, sender.key)
-            if root
-            else self._directory.node_key(sender.organization, sender.key)
-        )
-        expected = Context(
-            suite=least,
-            kind=PayloadKind.ORDER,
-            plan=None if root else plan_hash,
-            path=None if root else str(run.path),
-            organization=sender.organization,
-            generation=0 if root else generation,
-            attempt=0,
-            sender=sender.key,
-        )
+        if run.path.children:
+            key = self._directory.node_key(sender.organization, sender.key)
+            expected = places.subtask_order(run.path, sender, plan_hash, generation, least)
+        else:
+            key = self._directory.user_key(sender.organization, sender.key)
+            expected = places.root_order(run.path, sender, least)
         self._open(sealed, sink, key, expected, run.order, least)
 
     def open_output(
@@ -87,16 +78,7 @@ class Vault:
         least: Suite,
     ) -> None:
         """An upstream output or a child's outcome, whose producer's receipt was verified before."""
-        expected = Context(
-            suite=least,
-            kind=PayloadKind.OUTCOME,
-            plan=plan_hash,
-            path=producer.path,
-            organization=producer.organization,
-            generation=producer.generation,
-            attempt=producer.attempt,
-            sender=receipt.signed.key,
-        )
+        expected = places.produced(PayloadKind.OUTCOME, producer, plan_hash, receipt.signed.key, least)
         key = self._directory.node_key(producer.organization, receipt.signed.key)
         self._open(sealed, sink, key, expected, payload, least)
 
@@ -146,16 +128,8 @@ class Vault:
         sink: BinaryIO,
     ) -> Sealed:
         """The order of a subtask, for the organizations asked."""
-        context = Context(
-            suite=suite,
-            kind=PayloadKind.ORDER,
-            plan=plan_hash,
-            path=str(path),
-            organization=self.fingerprint,
-            generation=generation,
-            attempt=0,
-            sender=self._node_key.id,
-        )
+        sender = Party(organization=self.fingerprint, key=self._node_key.id)
+        context = places.subtask_order(path, sender, plan_hash, generation, suite)
         readers = [self._directory.organization_key(fingerprint) for fingerprint in targets]
         return seal(content, sink, context, [] if suite is Suite.OPEN else readers, self._node_key)
 
@@ -170,17 +144,7 @@ class Vault:
         sink: BinaryIO,
         media_type: str,
     ) -> Sealed:
-        context = Context(
-            suite=suite,
-            kind=kind,
-            plan=plan_hash,
-            path=run.path,
-            organization=run.organization,
-            generation=run.generation,
-            attempt=run.attempt,
-            sender=self._node_key.id,
-            media_type=media_type,
-        )
+        context = places.produced(kind, run, plan_hash, self._node_key.id, suite, media_type)
         return seal(content, sink, context, [] if suite is Suite.OPEN else readers, self._node_key)
 
     def _party_key(self, party: Party) -> PublicKey:
