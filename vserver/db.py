@@ -13,6 +13,7 @@ from typing import Any
 
 from sqlalchemy import Engine, MetaData, create_engine, event, text
 from sqlalchemy.engine import URL, Connection, make_url
+from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
 from vprotocol.errors import ConfigInvalid, Unavailable
@@ -114,6 +115,16 @@ def _url(text_url: str) -> URL:
 
 
 def _engine(url: URL, busy_timeout_s: float, pool_size: int, durable: bool) -> Engine:
+    try:
+        return _made_engine(url, busy_timeout_s, pool_size, durable)
+    except (ArgumentError, ImportError) as error:  # an unknown database, or one whose driver is not installed
+        raise ConfigInvalid(
+            f"`database`: this installation cannot speak to {url.drivername!r}.",
+            hint="sqlite:///FILE and postgresql://... work always; others need their driver installed.",
+        ) from error
+
+
+def _made_engine(url: URL, busy_timeout_s: float, pool_size: int, durable: bool) -> Engine:
     if url.get_backend_name() == "sqlite":
         if url.database in (None, "", ":memory:"):
             raise ConfigInvalid("the hub needs a database file: several connections share it")

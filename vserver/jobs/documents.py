@@ -1,5 +1,6 @@
 """Signed documents as the hub reads them. Parsing and checking costs milliseconds, so what never changes is kept."""
 
+from functools import lru_cache
 from typing import Any
 
 from sqlalchemy import select
@@ -9,6 +10,7 @@ from vprotocol.errors import KeyUnknown
 from vprotocol.ids import KeyId
 from vprotocol.keylog import KeyLog
 from vprotocol.keys import KeyKind, PublicKey
+from vprotocol.paths import TaskPath
 from vprotocol.plan import SignedPlan
 from vserver.jobs.model import Job
 from vserver.organizations.model import Organization
@@ -70,3 +72,8 @@ def signer(session: Session, organization_id: int, key_id: KeyId, kind: KeyKind,
     :raises KeyUnknown: not in its key log as a key of this kind. :raises KeyRevoked: it was, and has ended.
     """
     return key_log(session, organization_id).certificate(key_id, kind, int(now)).key
+
+
+@lru_cache(maxsize=1024)
+def path_of(text: str) -> TaskPath:
+    return TaskPath.parse(text)

@@ -60,9 +60,7 @@ class Change:
             update(Job)
             .where(Job.id == job_id)
             .values(version=Job.version + 1)
-            .returning(
-                Job.id, Job.collaboration_id, Job.plan_hash, Job.expires_at, Job.cancelled_at, Job.finished_at
-            )
+            .returning(Job.id, Job.collaboration_id, Job.plan_hash, Job.expires_at, Job.cancelled_at, Job.finished_at)
             .execution_options(synchronize_session=False)
         ).one_or_none()
         if row is None:
@@ -100,9 +98,7 @@ class Change:
             update(Run)
             .where(Run.id.in_(ids), Run.state.in_(sorted(source.value for source in sources)), *guards)
             .values(**values)
-            .returning(
-                Run.id, Run.task_id, Run.organization_id, Run.node_id, Run.attempt, Run.depth, Run.children
-            )
+            .returning(Run.id, Run.task_id, Run.organization_id, Run.node_id, Run.attempt, Run.depth, Run.children)
             .execution_options(synchronize_session=False)
         )
         moved = [Moved(*row) for row in rows]
@@ -234,8 +230,5 @@ def hold_jobs(session: Session, job_ids: Iterable[str]) -> None:
     if session.get_bind().dialect.name != "sqlite":
         session.execute(select(Job.id).where(Job.id.in_(ids)).order_by(Job.id).with_for_update())
     session.execute(
-        update(Job)
-        .where(Job.id.in_(ids))
-        .values(version=Job.version + 1)
-        .execution_options(synchronize_session=False)
+        update(Job).where(Job.id.in_(ids)).values(version=Job.version + 1).execution_options(synchronize_session=False)
     )

@@ -55,9 +55,7 @@ def check(session: Session, principal: Principal, plan: SignedPlan, orders: Sequ
     collaboration = _collaboration(session, principal, plan.plan)
     numbers = _organizations(session, plan.plan, collaboration.id)
     if numbers.get(plan.plan.issuer.organization, 0) != principal.organization_id:
-        own = session.scalar(
-            select(Organization.fingerprint).where(Organization.id == principal.organization_id)
-        )
+        own = session.scalar(select(Organization.fingerprint).where(Organization.id == principal.organization_id))
         if own != plan.plan.issuer.organization:
             raise Forbidden(
                 "The plan's issuer is not of your organization.", fields={"issuer": plan.plan.issuer.organization}

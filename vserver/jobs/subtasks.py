@@ -72,7 +72,12 @@ def existing(session: Session, parent: Parent, statement: SignedSubtask) -> Task
 
 
 def check(
-    session: Session, principal: Principal, parent: Parent, statement: SignedSubtask, orders: Sequence[Whole], now: float
+    session: Session,
+    principal: Principal,
+    parent: Parent,
+    statement: SignedSubtask,
+    orders: Sequence[Whole],
+    now: float,
 ) -> None:
     """:raises PlanMismatch: the statement is about something else. :raises DelegationExceeded: the plan forbids it."""
     subtask, run, plan = statement.subtask, parent.run, parent.plan
@@ -222,5 +227,3 @@ def _runs(session: Session, parent: Parent, statement: SignedSubtask, task: Task
 
 def _by_organization(rows: Any) -> dict[int, int]:
     return {row[0]: row[1] for row in rows}
-
-
