@@ -148,6 +148,12 @@ class Client:
         chosen = None if collaboration is None else self._connection.collaboration(collaboration)
         return self._connection.members.views(self._connection.organizations(chosen), chosen)
 
+    def organization(self, organization: str | int, collaboration: str | int | None = None) -> MemberView:
+        """One organization of the hub's list, by number, name or fingerprint."""
+        chosen = None if collaboration is None else self._connection.collaboration(collaboration)
+        listed = self._connection.organizations(chosen)
+        return self._connection.members.views([self._connection.organization(organization, listed)], chosen)[0]
+
     def accept(self, organization: str | int, collaboration: str | int | None = None) -> MemberView:
         """Let a member into plans of a collaboration. It stays unverified until its words were compared.
 
@@ -159,17 +165,32 @@ class Client:
 
     def verify(self, organization: str | int) -> Known:
         """Mark an accepted organization as verified: a person has compared the words over another channel."""
-        return self._connection.store.mark_verified(self._known(organization).fingerprint)
+        return self._connection.store.mark_verified(self.known_one(organization).fingerprint)
 
     def forget(self, organization: str | int) -> None:
         """Its next sight is a first contact again."""
-        fingerprint = self._known(organization).fingerprint
+        fingerprint = self.known_one(organization).fingerprint
         self._connection.store.forget(fingerprint)
         self._connection.members.accepted.forget(fingerprint)
 
     def known(self) -> list[Known]:
         """Every organization that was accepted here."""
         return self._connection.store.all()
+
+    def known_one(self, wanted: str | int) -> Known:
+        """An accepted organization by name, number, fingerprint or words.
+
+        :raises NotFound: none, or several.
+        """
+        names: dict[Fingerprint, Known] = {
+            one.fingerprint: one
+            for one in self._connection.store.all()
+            if wanted in (one.fingerprint, one.log.name, one.hub_id, str(one.hub_id), one.words)
+        }
+        if len(names) != 1:
+            listed = ", ".join(f"{one.log.name} ({one.hub_id})" for one in self._connection.store.all()) or "none"
+            raise NotFound(f"{wanted} is not exactly one accepted organization", hint=f"Accepted: {listed}.")
+        return next(iter(names.values()))
 
     # --- jobs -------------------------------------------------------------------------------------------------------
     def run(
@@ -215,17 +236,6 @@ class Client:
         :raises NotFound: no such job. PlanMismatch, SignatureInvalid: the hub shows another plan.
         """
         return Job.find(self._connection, job_id)
-
-    def _known(self, wanted: str | int) -> Known:
-        names: dict[Fingerprint, Known] = {
-            one.fingerprint: one
-            for one in self._connection.store.all()
-            if wanted in (one.fingerprint, one.log.name, one.hub_id, str(one.hub_id), one.words)
-        }
-        if len(names) != 1:
-            listed = ", ".join(f"{one.log.name} ({one.hub_id})" for one in self._connection.store.all()) or "none"
-            raise NotFound(f"{wanted} is not exactly one accepted organization", hint=f"Accepted: {listed}.")
-        return next(iter(names.values()))
 
 
 def _asked(
