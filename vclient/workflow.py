@@ -152,7 +152,8 @@ class Workflow:
         """
         checked = Definition.parse(document)
         made = cls(checked.name)
-        made._document = document
+        made._document = {**document, "steps": dict(document["steps"])}
+        made._document["connections"] = list(document.get("connections", ()))
         return made
 
     @classmethod

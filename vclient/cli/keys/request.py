@@ -22,6 +22,4 @@ def command(out: cli.Out, client: Client, path: Path, subject: str | None) -> No
     request = client.key_request(subject or client.whoami().name)
     write_request(path, request)
     out.result({"key": request.key_id, "subject": request.subject, "path": str(path)}, str(path))
-    out.say(
-        f"Your organization runs `vnode keys certify {path.name}` and compares the key id {request.key_id} with you."
-    )
+    out.say(f"Your organization runs `vnode keys certify {path.name}`; compare the key id {request.key_id} with it.")

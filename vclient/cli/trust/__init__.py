@@ -2,6 +2,4 @@
 
 from vruntime.cli import LazyGroup
 
-command = LazyGroup(
-    "trust", package="vclient.cli.trust", help="Whom this client has accepted, and whose words were compared."
-)
+command = LazyGroup("trust", package="vclient.cli.trust", help="Who was accepted here, and whose words were compared.")

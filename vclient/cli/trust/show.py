@@ -14,6 +14,5 @@ from vruntime import cli
 def command(out: cli.Out, client: Client, organization: str, collaboration: str | None) -> None:
     """Show an organization's words. Looking accepts nobody."""
     view = client.organization(organization, collaboration)
-    out.result(
-        view.to_json(), f"{view.name} ({view.trust})\n{view.words or 'no identity yet'}\n{view.fingerprint or ''}"
-    )
+    text = f"{view.name} ({view.trust})\n{view.words or 'no identity yet'}\n{view.fingerprint or ''}"
+    out.result(view.to_json(), text)
