@@ -143,6 +143,11 @@ class Daemon:
             if self.journal.find(outgoing.key) is None:  # a refusal: it never used up a key
                 self.runner.deliver(outgoing.key)
 
+    @property
+    def proxy_port(self) -> int | None:
+        """Where the proxy listens, when it listens on a TCP port."""
+        return self._proxy.port if self._proxy is not None and self._around.proxy_address is not None else None
+
     # --- runs ---------------------------------------------------------------------------------------------------
     def _free(self) -> int:
         return self.settings.max_runs - len(self.leases)
