@@ -17,6 +17,7 @@ from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
 from vprotocol.errors import ConfigInvalid, Unavailable
+from vruntime.logs import register_secret
 
 _WRITES = "vestal_writes"
 _AFTER_COMMIT = "after_commit"
@@ -42,6 +43,8 @@ class Database:
     def __init__(self, url: str, *, busy_timeout_s: float = 30.0, pool_size: int = 10, durable: bool = True) -> None:
         self.url = _url(url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if self.url.password:
+            register_secret(self.url.password)
         self._busy_timeout_s = busy_timeout_s
         self.engine = _engine(self.url, busy_timeout_s, pool_size, durable)
         self._readers = sessionmaker(self.engine, autoflush=False, expire_on_commit=False, info={"writes": False})
