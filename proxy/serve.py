@@ -69,6 +69,14 @@ def serve_tcp(app: Flask, host: str, port: int) -> ProxyServer:
     return ProxyServer(server)
 
 
+def serve_listener(app: Flask, listener: socket.socket) -> ProxyServer:
+    """On a TCP socket that listens already: its port was known before the proxy was there. Takes the socket over."""
+    host, port = listener.getsockname()[:2]
+    server = make_server(host, port, app, threaded=True, request_handler=_Handler, fd=listener.detach())
+    server.daemon_threads = True  # type: ignore[attr-defined]
+    return ProxyServer(server)
+
+
 def serve_unix(app: Flask, path: Path) -> ProxyServer:
     """On a Unix socket that only its owner may use; connections begin with a PROXY line."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -2,19 +2,20 @@
 
 import logging
 import shutil
+import socket
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from proxy.app import create_app
-from proxy.serve import ProxyServer, serve_tcp, serve_unix
+from proxy.serve import ProxyServer, serve_listener, serve_tcp, serve_unix
 from vnode.audit import Audit
 from vnode.config import NodeSettings
 from vnode.delegation import DelegationDesk
 from vnode.executors.base import Executor
 from vnode.gate import CapabilityGate
-from vnode.identity import KeyPlaces, agree_with_hub, open_identity, write_key_log
+from vnode.identity import KeyPlaces, agree_with_hub, open_identity, read_key_log, write_key_log
 from vnode.journal import Journal, run_key
 from vnode.leases import Lease, Leases
 from vnode.outbox import Outbox
@@ -46,7 +47,8 @@ class Surroundings:
     data_folder: Path
     executor: Executor
     proxy_socket: Path | None = None  # the proxy listens here (behind the relay), or
-    proxy_address: tuple[str, int] | None = None  # here
+    proxy_address: tuple[str, int] | None = None  # here, or
+    proxy_listener: socket.socket | None = None  # on this socket, which listens already
     clock: Clock = field(default_factory=SystemClock)
     http_session: Any = None  # tests reach a hub without a socket
 
@@ -64,9 +66,10 @@ class Daemon:
         self.journal = Journal(folder / "journal.sqlite")
         self.outbox = Outbox(folder / "outbox")
         self.audit = Audit(folder / "audit.jsonl", self._clock)
-        self.trust = TrustStore(folder / "known-organizations.json")
         self.hub = Hub.connect(settings.hub, self._clock, f"vnode/{VERSION}", around.http_session)
         self._places = KeyPlaces.at(folder, settings.private_key, settings.node_key)
+        self.trust = TrustStore(self._places.trust_store)
+        self._key_log_seen_ns = 0
         self._workspace = _emptied(folder / "workspace")
         self._stopping = threading.Event()
         self._running: set[threading.Thread] = set()
@@ -120,6 +123,8 @@ class Daemon:
             return serve_unix(app, self._around.proxy_socket)
         if self._around.proxy_address is not None:
             return serve_tcp(app, *self._around.proxy_address)
+        if self._around.proxy_listener is not None:
+            return serve_listener(app, self._around.proxy_listener)
         return None
 
     def _agree(self, identity: KeyLog) -> None:
@@ -190,9 +195,9 @@ class Daemon:
 
     # --- keeping house ------------------------------------------------------------------------------------------
     def _keep_house(self) -> None:
-        """Deliver what could not be delivered, re-sign the head, forget expired keys."""
+        """Deliver what could not be delivered, keep the key log fresh, forget expired keys."""
         while not self._clock.wait(self._stopping, HOUSEKEEPING_S):
-            for duty in (self._deliver_waiting, self._renew_head, self._forget):
+            for duty in (self._deliver_waiting, self._notice_new_entries, self._renew_head, self._forget):
                 try:
                     duty()
                 except VestalError as error:
@@ -204,6 +209,16 @@ class Daemon:
         for outgoing in self.outbox.waiting():
             if self.leases.get(outgoing.run) is None:
                 self.runner.deliver(outgoing.key)
+
+    def _notice_new_entries(self) -> None:
+        """`vnode keys` writes the key log of a running node too."""
+        written_ns = self._places.key_log.stat().st_mtime_ns
+        if written_ns != self._key_log_seen_ns:
+            written = read_key_log(self._places.key_log)
+            if written.number > self.vault.identity.number:
+                log.info("the key log has %d new entries", written.number - self.vault.identity.number)
+                self._agree(written)
+            self._key_log_seen_ns = written_ns
 
     def _renew_head(self) -> None:
         head = self.vault.identity.head_body

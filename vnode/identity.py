@@ -15,6 +15,7 @@ from vprotocol.keylog import KeyLog
 from vprotocol.words import base32, spoken
 from vruntime.atomic import write_atomically
 from vruntime.clock import Clock
+from vruntime.file_lock import locked
 
 log = logging.getLogger(__name__)
 
@@ -24,18 +25,25 @@ RENEW_HEAD_AFTER_S = 86_400 // 2
 
 @dataclass(frozen=True)
 class KeyPlaces:
-    """Where a node's keys and its own view of the key log are."""
+    """Where a node's keys are, and what it knows: its own key log, and others' (which other programs change too)."""
 
     organization_key: Path
     node_key: Path
     root: Path  # made beside the organization key; may be moved offline afterwards
     key_log: Path
+    trust_store: Path
 
     @classmethod
     def at(cls, data_folder: Path, organization_key: Path | None, node_key: Path | None) -> "KeyPlaces":
-        keys = data_folder / "keys"
+        keys, known = data_folder / "keys", data_folder / "known"
         organization = organization_key or keys / "organization.key"
-        return cls(organization, node_key or keys / "node.key", organization.parent / "root.key", keys / "key-log.json")
+        return cls(
+            organization_key=organization,
+            node_key=node_key or keys / "node.key",
+            root=organization.parent / "root.key",
+            key_log=known / "key-log.json",
+            trust_store=known / "organizations.json",
+        )
 
 
 def open_identity(places: KeyPlaces, name: str, node_name: str, clock: Clock) -> KeyLog:
@@ -97,8 +105,18 @@ def read_key_log(path: Path) -> KeyLog:
 
 
 def write_key_log(path: Path, identity: KeyLog) -> None:
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_atomically(path, json.dumps(identity.to_wire(), indent=1).encode())
+    """Replace the file, unless another program has written a longer log meanwhile: entries are never taken back.
+
+    :raises KeyLogInvalid, IdentityChanged: what is there is damaged, or is another history.
+    """
+    with locked(path):
+        if path.exists():
+            there = read_key_log(path)
+            if there.number > identity.number:
+                there.check_continues(identity.fingerprint, identity.number, identity.entries[-1].hash)
+                return
+            identity.check_continues(there.fingerprint, there.number, there.entries[-1].hash)
+        write_atomically(path, json.dumps(identity.to_wire(), indent=1).encode())
 
 
 def _head_issued_at(identity: KeyLog) -> int:

@@ -6,6 +6,8 @@ later sight of it must continue what was seen: another identity, a shorter log o
 
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -16,6 +18,7 @@ from vprotocol.ids import Fingerprint
 from vprotocol.keylog import KeyLog
 from vprotocol.words import spoken
 from vruntime.atomic import write_atomically
+from vruntime.file_lock import locked
 
 
 class TrustLevel(StrEnum):
@@ -44,14 +47,14 @@ class Known:
 
 
 class TrustStore:
-    """One file, read at start and replaced at every change. Thread-safe."""
+    """One file, replaced at every change, and read again when another program has replaced it. Thread-safe."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._lock = threading.RLock()
         self._known: dict[Fingerprint, Known] = {}
-        if path.exists():
-            self._known = {known.fingerprint: known for known in _read(path)}
+        self._stamp: tuple[int, ...] | None = None
+        self._read_if_changed()
 
     def accept(self, log: KeyLog, now: int, hub_id: int | None = None, own: bool = False) -> Known:
         """Record a log that was shown: as first contact, or as the continuation of what is known.
@@ -60,7 +63,7 @@ class TrustStore:
         :raises IdentityChanged: the hub shows another identity under a number that was seen, or another history.
         :raises KeyLogRolledBack: it is shorter than what was seen.
         """
-        with self._lock:
+        with self._changing():
             if hub_id is not None:
                 self._check_number(hub_id, log)
             known = self._known.get(log.fingerprint)
@@ -84,6 +87,7 @@ class TrustStore:
 
     def find(self, fingerprint: Fingerprint) -> Known | None:
         with self._lock:
+            self._read_if_changed()
             return self._known.get(fingerprint)
 
     def get(self, fingerprint: Fingerprint, least: TrustLevel = TrustLevel.UNVERIFIED) -> Known:
@@ -97,11 +101,12 @@ class TrustStore:
 
     def all(self) -> list[Known]:
         with self._lock:
+            self._read_if_changed()
             return sorted(self._known.values(), key=lambda known: (known.log.name, known.fingerprint))
 
     def mark_verified(self, fingerprint: Fingerprint) -> Known:
         """A person has compared the words."""
-        with self._lock:
+        with self._changing():
             known = replace(self.get(fingerprint), level=TrustLevel.VERIFIED)
             self._known[fingerprint] = known
             self._write()
@@ -109,10 +114,23 @@ class TrustStore:
 
     def forget(self, fingerprint: Fingerprint) -> None:
         """Its next sight is a first contact again."""
-        with self._lock:
+        with self._changing():
             if self._known.pop(fingerprint, None) is None:
                 raise OrganizationUnknown()
             self._write()
+
+    @contextmanager
+    def _changing(self) -> Iterator[None]:
+        """Start from what the file says now, and let nobody else write until this change is written."""
+        with self._lock, locked(self._path):
+            self._read_if_changed()
+            yield
+
+    def _read_if_changed(self) -> None:
+        stamp = _stamp(self._path)
+        if stamp != self._stamp:
+            self._known = {known.fingerprint: known for known in _read(self._path)} if stamp else {}
+            self._stamp = stamp
 
     def _check_number(self, hub_id: int, log: KeyLog) -> None:
         for known in self._known.values():
@@ -132,10 +150,20 @@ class TrustStore:
                 "hub_id": known.hub_id,
                 "key_log": known.log.to_wire(),
             }
-            for known in self.all()
+            for known in sorted(self._known.values(), key=lambda known: (known.log.name, known.fingerprint))
         ]
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         write_atomically(self._path, json.dumps({"version": 1, "known": document}, indent=1).encode())
+        self._stamp = _stamp(self._path)
+
+
+def _stamp(path: Path) -> tuple[int, ...] | None:
+    """What tells one version of a file from the next: every write makes a new file."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
 
 
 def _read(path: Path) -> list[Known]:
