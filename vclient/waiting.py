@@ -37,7 +37,9 @@ def wait(
                 hint="It goes on: wait again, look at job.status(), or cancel it.",
             )
         before = view.version
-        view = job_api.held(http, view.id, wait_s=min(HELD_S, remaining_s), since=before, include=include)
+        # Who does not want to hear of every step is answered once, when it has ended.
+        since = None if progress is None else before
+        view = job_api.held(http, view.id, wait_s=min(HELD_S, remaining_s), since=since, include=include)
         if progress is not None and view.version != before:
             progress(view)
     return view
