@@ -11,10 +11,18 @@ from vserver.accounts import tokens
 from vserver.collaborations import resource as collaborations
 from vserver.config import Settings
 from vserver.db import Database
+from vserver.events import resource as events
 from vserver.hub import Chore, Hub
+from vserver.jobs import deadlines
+from vserver.jobs import resource as jobs
+from vserver.jobs.leases import LeaseTokens
+from vserver.jobs.told import Told
 from vserver.nodes import resource as nodes
 from vserver.offload import Offload
 from vserver.organizations import resource as organizations
+from vserver.payloads import resource as payloads
+from vserver.payloads import retention
+from vserver.payloads.folder import PayloadFolder
 from vserver.web import entrance, idempotency, request
 from vserver.web.converters import register_converters
 from vserver.web.errors import HubApi, to_response
@@ -33,6 +41,9 @@ RESOURCES = (
     *organizations.RESOURCES,
     *collaborations.RESOURCES,
     *nodes.RESOURCES,
+    *jobs.RESOURCES,
+    *payloads.RESOURCES,
+    *events.RESOURCES,
 )
 
 
@@ -42,7 +53,11 @@ def forget_old(hub: Hub) -> None:
         idempotency.forget_old(session, hub.now())
 
 
-CHORES = (Chore("forget expired tokens and stored answers", 600.0, forget_old),)
+CHORES = (
+    Chore("forget expired tokens and stored answers", 600.0, forget_old),
+    Chore("forget unused payloads and old events", 3600.0, retention.forget_old),
+    Chore("apply what is due", 1.0, deadlines.sweep),  # sleeps until something is
+)
 
 
 def create_app(
@@ -68,8 +83,12 @@ def create_app(
         writes=RateLimiter(clock, per_s=limits.writes_per_s, burst=limits.write_burst),
         metrics=CollectorRegistry(),
         operations={resource.place: operations_of(resource) for resource in RESOURCES},
+        payloads=PayloadFolder(settings.payload_folder, durable=settings.durable),
+        lease_tokens=LeaseTokens.from_file(settings.folder / "lease.secret"),
+        told=Told(clock),
         chores=list(CHORES),
     )
+    deadlines.refresh_leases(hub)
     app = Flask("vserver", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = limits.body_bytes
     app.url_map.merge_slashes = False

@@ -8,7 +8,10 @@ from prometheus_client import CollectorRegistry
 from vruntime.clock import Clock
 from vserver.config import Settings
 from vserver.db import Database
+from vserver.jobs.leases import LeaseTokens
+from vserver.jobs.told import Told
 from vserver.offload import Offload
+from vserver.payloads.folder import PayloadFolder
 from vserver.web.links import Operations
 from vserver.web.longpoll import Signals
 from vserver.web.ratelimit import RateLimiter
@@ -35,6 +38,9 @@ class Hub:
     writes: RateLimiter
     metrics: CollectorRegistry
     operations: Operations
+    payloads: PayloadFolder
+    lease_tokens: LeaseTokens
+    told: Told
     chores: list[Chore] = field(default_factory=list)
 
     def now(self) -> float:

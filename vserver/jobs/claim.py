@@ -6,8 +6,7 @@ lost, or the node's process is new), and only then claims.
 """
 
 import base64
-import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -21,7 +20,7 @@ from vprotocol.messages.sync import Assignment, InputDelivery, RunPosition, Sett
 from vprotocol.plan import ExpectedInput, expected_root_run
 from vprotocol.roles import Action, Resource
 from vprotocol.states import RunEvent, RunState, after
-from vruntime.clock import Clock, Deadline
+from vruntime.clock import Deadline
 from vserver import authz
 from vserver.authz import Kind, Principal, Target
 from vserver.collaborations.model import Collaboration
@@ -36,29 +35,7 @@ from vserver.payloads import service as payloads
 
 MOST_TAGS = 10  # a node's; each set of them is a value that is looked for
 MOST_INLINE_BYTES = 4 * 1024 * 1024  # in one answer; what does not fit is fetched
-REPEAT_S = 5.0  # what was told and does not show is told again, at the earliest after this
 _TRIES = 3
-
-
-class Told:
-    """What nodes were told already, so that an answer that says nothing new is held and not repeated at once."""
-
-    def __init__(self, clock: Clock) -> None:
-        self._clock = clock
-        self._lock = threading.Lock()
-        self._at_s: dict[tuple[int, object], float] = {}
-
-    def is_news(self, node_id: int, things: Iterable[object]) -> bool:
-        """Whether one of these was not told to this node lately; from now on all of them were."""
-        now_s = self._clock.monotonic()
-        with self._lock:
-            if len(self._at_s) > 10_000:
-                self._at_s = {key: at_s for key, at_s in self._at_s.items() if now_s - at_s < REPEAT_S}
-            keys = [(node_id, thing) for thing in things]
-            news = any(now_s - self._at_s.get(key, -REPEAT_S) >= REPEAT_S for key in keys)
-            if news:
-                self._at_s.update(dict.fromkeys(keys, now_s))
-        return news
 
 
 def settings_of(hub: Hub) -> Settings:
@@ -135,9 +112,7 @@ class _Sync:
     def _count(self, session: Session) -> None:
         now, asked = self.hub.now(), self.asked
         known = session.execute(
-            select(NodeSession.serial, NodeSession.online)
-            .where(NodeSession.node_id == self.node_id)
-            .with_for_update()
+            select(NodeSession.serial, NodeSession.online).where(NodeSession.node_id == self.node_id).with_for_update()
         ).one_or_none()
         own = session.scalar(select(Node.tags).where(Node.id == self.node_id)) or []
         self.tags = tuple(sorted({*own, *asked.accepts.tags}))[:MOST_TAGS]
@@ -159,9 +134,7 @@ class _Sync:
             seen["software_version"] = asked.version[:40]
         session.execute(_quietly(update(Node).where(Node.id == self.node_id).values(**seen)))
         if known is None or not known.online:
-            events.append(
-                session, "node.online", now, node_id=self.node_id, organization_id=self.organization_id
-            )
+            events.append(session, "node.online", now, node_id=self.node_id, organization_id=self.organization_id)
             events.wake(session, self.hub.signals.notify)
 
     def _held(self, session: Session) -> dict[int, int]:
@@ -490,9 +463,7 @@ def _made(
     )
     return {
         (row.path, row.fingerprint, row.name): (
-            RunPosition(
-                path=row.path, organization=row.fingerprint, generation=row.generation, attempt=row.attempt
-            ),
+            RunPosition(path=row.path, organization=row.fingerprint, generation=row.generation, attempt=row.attempt),
             _signed(row.receipt),
             row.payload_id,
         )
@@ -523,5 +494,3 @@ def reference(payload_id: str, length: int, data: bytes | None) -> PayloadRef:
 
 def _signed(wire: dict[str, Any]) -> SignedMessage:
     return SignedMessage.model_validate(wire)
-
-

@@ -1,11 +1,9 @@
 """What runs out: leases, plans, nodes that do not come back.
 
-Whoever needs the truth applies what is due first (`apply_due`, one query when nothing is); `Sweeper` does it when nobody
+Whoever needs the truth applies what is due first (`apply_due`, one query when nothing is); `sweep` does it when nobody
 asks, at the moment it is due.
 """
 
-import logging
-import threading
 from dataclasses import dataclass
 
 from sqlalchemy import delete, exists, func, select, update
@@ -19,10 +17,8 @@ from vserver.jobs.model import Job, JobNode, NodeSession, Run
 from vserver.jobs.progress import AT_A_NODE_VALUES, Change, queue_topic
 from vserver.jobs.results import requeue
 
-log = logging.getLogger(__name__)
 GONE_AFTER_LEASES = 3.0  # a node silent for so many lease periods is gone for good
 AT_ONCE = 200
-SHORTEST_SLEEP_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -103,9 +99,7 @@ def refresh_leases(hub: Hub) -> None:
 
 def _lose_leases(hub: Hub, now: float) -> None:
     with hub.database.read() as session:
-        job_ids = list(
-            session.scalars(select(Run.job_id).where(Run.lease_expires_at <= now).distinct().limit(AT_ONCE))
-        )
+        job_ids = list(session.scalars(select(Run.job_id).where(Run.lease_expires_at <= now).distinct().limit(AT_ONCE)))
     for job_id in job_ids:
         with hub.database.write() as session:
             change = Change(session, hub.signals.notify, now, job_id)
@@ -145,9 +139,7 @@ def _end_expired_jobs(hub: Hub, now: float) -> None:
     for job_id in job_ids:
         with hub.database.write() as session:
             change = Change(session, hub.signals.notify, now, job_id)
-            queued = session.scalars(
-                select(Run.id).where(Run.job_id == job_id, Run.state == RunState.QUEUED.value)
-            )
+            queued = session.scalars(select(Run.id).where(Run.job_id == job_id, Run.state == RunState.QUEUED.value))
             change.settle(change.move(list(queued), RunEvent.FAIL, reason=Reason.UNROUTABLE.value))
 
 
@@ -179,39 +171,13 @@ def _release_gone_nodes(hub: Hub, now: float) -> None:
             .values(for_node_id=0)
             .execution_options(synchronize_session=False)
         )
-        session.execute(
-            delete(JobNode).where(JobNode.node_id.in_(nodes)).execution_options(synchronize_session=False)
-        )
+        session.execute(delete(JobNode).where(JobNode.node_id.in_(nodes)).execution_options(synchronize_session=False))
         hub.signals.notify_after_commit(session, *{queue_topic(row.organization_id) for row in rows})
 
 
-class Sweeper:
-    """Applies what is due when nobody asks: sleeps until the next moment, never shorter than a second."""
-
-    def __init__(self, hub: Hub) -> None:
-        self._hub = hub
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
-
-    def start(self) -> None:
-        self._thread.start()
-
-    def stop(self, timeout_s: float = 5.0) -> None:
-        self._stop.set()
-        self._thread.join(timeout_s)
-
-    def _run(self) -> None:
-        while not self._stop.is_set():
-            try:
-                first = apply_due(self._hub)
-            except Exception:  # the top of a loop: it must go on, whatever happens
-                log.exception("could not apply what is due")
-                first = None
-            self._hub.clock.wait(self._stop, self._sleep_s(first))
-
-    def _sleep_s(self, first: float | None) -> float:
-        # A lease that is granted while this sleeps runs out later than this wakes.
-        longest = self._hub.settings.lease_s
-        wanted = longest if first is None else first - self._hub.now()
-        return min(longest, max(SHORTEST_SLEEP_S, wanted))
-
+def sweep(hub: Hub) -> None:
+    """Apply what is due, then sleep until the next thing is: for a chore that does this again and again."""
+    first = apply_due(hub)
+    # A lease that is granted meanwhile runs out later than this wakes.
+    longest = hub.settings.lease_s
+    hub.clock.sleep(longest if first is None else min(longest, first - hub.now()))

@@ -54,7 +54,7 @@ class Task(Base):
     path: Mapped[str] = mapped_column(String(1024))
     step: Mapped[str] = mapped_column(String(63))
     image: Mapped[str] = mapped_column(String(500))
-    parent_run_id: Mapped[int | None] = mapped_column(ForeignKey("run.id", ondelete="CASCADE"), index=True)
+    parent_run_id: Mapped[int | None] = mapped_column(index=True)  # no foreign key: runs refer to tasks already
     statements: Mapped[list[dict[str, Any]]] = mapped_column(JSON, deferred=True)
     statement_hash: Mapped[str | None] = mapped_column(String(64))
     created_at: Mapped[float]

@@ -1,7 +1,7 @@
 """Moving runs from state to state: guarded updates by the one table, and everything that follows from them.
 
-A `Change` lives inside one write transaction and holds the job's row from its beginning, so two results of one job never
-pass each other unseen. What it does is announced by events in the same transaction and by wake-up calls after it.
+A `Change` lives inside one write transaction and holds the job's row from its beginning, so two results of one job
+never pass each other unseen. What it does is announced by events in the same transaction and by wake-up calls after it.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -216,7 +216,7 @@ class Change:
 
 
 _NO_LEASE: dict[str, Any] = {"lease_expires_at": None, "progress": None}
-_USUAL: dict[RunState, dict[str, Any]] = {state: _NO_LEASE for state in (*FINAL, RunState.QUEUED)}
+_USUAL: dict[RunState, dict[str, Any]] = dict.fromkeys((*FINAL, RunState.QUEUED), _NO_LEASE)
 
 
 def queue_topic(organization_id: int) -> str:

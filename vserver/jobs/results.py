@@ -70,9 +70,7 @@ def start(session: Session, notify: Notify, found: Attempt, now: float) -> None:
     :raises LeaseInvalid: the run is no longer this attempt's.
     """
     change = Change(session, notify, now, found.run.job_id)
-    moved = change.move(
-        [found.run.id], RunEvent.START, Run.attempt == found.lease.attempt, started_at=now
-    )
+    moved = change.move([found.run.id], RunEvent.START, Run.attempt == found.lease.attempt, started_at=now)
     if moved:
         return
     state, current = session.execute(select(Run.state, Run.attempt).where(Run.id == found.run.id)).one()
@@ -208,7 +206,8 @@ def _check_outputs(session: Session, run: Run, receipt: Receipt) -> None:
     named = {output.name for output in receipt.outputs}
     if named != expected:
         raise ReceiptInvalid(
-            "the outputs are not those that the plan names", fields={"expected": sorted(expected), "named": sorted(named)}
+            "the outputs are not those that the plan names",
+            fields={"expected": sorted(expected), "named": sorted(named)},
         )
 
 
@@ -244,5 +243,3 @@ def _remember(session: Session, found: Attempt, signed: SignedReceipt, answer: E
         .execution_options(synchronize_session=False)
     )
     return answer
-
-

@@ -55,7 +55,7 @@ def producers(plan: Plan, step: str) -> list[PlanStep]:
 
 
 def is_tolerated(plan: Plan, step: PlanStep) -> bool:
-    """Whether a failure of this step leaves the decision to those that it feeds: each has a quorum or a trigger for it."""
+    """Whether a failure of this step is judged by those that it feeds: each has a quorum or a trigger for it."""
     fed = consumers(plan, step.name)
     return bool(fed) and all(target.needs is not None or target.trigger != "all_success" for target in fed)
 

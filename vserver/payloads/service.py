@@ -167,7 +167,7 @@ def use(session: Session, payload_ids: Iterable[PayloadId], job_id: str, collabo
 
 # --- finding ---------------------------------------------------------------------------------------------------------
 def complete(session: Session, payload_ids: Iterable[PayloadId], principal: Principal) -> set[PayloadId]:
-    """Which of these are here completely, and the caller's to refer to: own uploads, or of the caller's collaborations."""
+    """Which of these are here completely and the caller's to refer to: own ones, or of the caller's collaborations."""
     wanted = set(payload_ids)
     if not wanted:
         return set()
@@ -205,7 +205,7 @@ def missing_segments(session: Session, found: Payload) -> tuple[int, ...]:
 
 
 def target(session: Session, found: Payload, principal: Principal) -> Target:
-    """Whose the payload is, as this caller sees it: its uploader's, and every member's of the collaborations using it."""
+    """Whose the payload is, as this caller sees it: its uploader's, and all members' of the collaborations using it."""
     collaborations = frozenset(
         session.scalars(select(PayloadUse.collaboration_id).where(PayloadUse.payload_id == found.id).distinct())
     )

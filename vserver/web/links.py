@@ -51,6 +51,23 @@ class Endpoint(StrEnum):
     NODES = "/node"
     NODE = "/node/<id:node_id>"
     NODE_API_KEY = "/node/<id:node_id>/api_key"
+    NODE_SYNC = "/node/sync"
+
+    JOBS = "/job"
+    JOB = "/job/<hex32:job_id>"
+    TASKS = "/task"
+    TASK = "/task/<id:task_id>"
+    RUNS = "/run"
+    RUN = "/run/<id:run_id>"
+    RUN_START = "/run/<id:run_id>/start"
+    RUN_RESULT = "/run/<id:run_id>/result"
+
+    PAYLOADS = "/payload"
+    PAYLOAD = "/payload/<hex64:payload_id>"
+    PAYLOAD_STATUS = "/payload/<hex64:payload_id>/status"
+    PAYLOAD_SEGMENT = "/payload/<hex64:payload_id>/segment/<int:number>"
+
+    EVENTS = "/event"
 
 
 Operations = Mapping[Endpoint, Mapping[str, Operation]]
