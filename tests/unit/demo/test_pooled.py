@@ -15,12 +15,8 @@ def test_moments_of_the_real_data_are_those_that_are_published() -> None:
     assert table.values.shape == (569, 30)
     assert (table.columns[0], table.texts[0]) == ("mean_radius", "malignant")
     # As in the data set's own description: mean radius 14.127 (3.524), mean area 654.889 (351.914).
-    assert np.round([found.mean[0], found.std[0], found.mean[3], found.std[3]], 3).tolist() == [
-        14.127,
-        3.524,
-        654.889,
-        351.914,
-    ]
+    shown = np.array([found.mean[0], found.std[0], found.mean[3], found.std[3]])
+    assert shown.round(3).tolist() == [14.127, 3.524, 654.889, 351.914]
     assert np.allclose(found.std, np.sqrt(found.m2 / 568))
 
 
