@@ -23,7 +23,7 @@ from vclient.images import ImageRef
 from vnode.config import NodeSettings
 from vnode.daemon import Daemon, Surroundings
 from vnode.executors.scripted import Behaviour, Sandbox, ScriptedExecutor, digest_of
-from vprotocol.keylog import KeyLog
+from vnode.identity import KeyPlaces, read_key_log, write_key_log
 from vprotocol.keys import KeyKind
 from vruntime.clock import SystemClock
 from vruntime.keyfiles import read_key
@@ -94,14 +94,11 @@ class Federation:
 
     def certify(self, organization: int, key: Any, subject: str) -> None:
         """What the organization's administrator does with the root."""
-        folder = self.folder / f"node{organization}"
-        root = read_key(folder / "keys" / "root.key", KeyKind.ROOT)
-        node_key = read_key(folder / "keys" / "node.key", KeyKind.NODE)
-        path = folder / "keys" / "key-log.json"
+        places = KeyPlaces.at(self.folder / f"node{organization}", None, None)
+        root, node_key = read_key(places.root, KeyKind.ROOT), read_key(places.node_key, KeyKind.NODE)
         now = int(SystemClock().now())
-        log = KeyLog.from_wire(json.loads(path.read_bytes()))
-        log = log.certify(root, key, subject, now, now + LONG_S).sign_head(node_key, now)
-        path.write_text(json.dumps(log.to_wire()))
+        log = read_key_log(places.key_log).certify(root, key, subject, now, now + LONG_S).sign_head(node_key, now)
+        write_key_log(places.key_log, log)
         self.nodes[organization].vault.identity = log
         self.nodes[organization].hub.upload_key_log(self.organizations[organization], log)
 
