@@ -50,12 +50,10 @@ class TestProcessExecutor(ExecutorSuite):
         owner.wait(handle, DEADLINE_S)
         assert b"secret" not in owner.logs(handle, 1 << 16)
 
-    def test_a_link_is_not_an_output(self, owner):
-        command = (
-            sys.executable,
-            "-c",
-            "import os; path = os.environ['OUTPUT_FILE']; os.unlink(path); os.symlink('/etc/passwd', path)",
-        )
+    @pytest.mark.parametrize("what", ["os.symlink('/etc/passwd', path)", "os.mkdir(path)", "os.mkfifo(path)"])
+    def test_only_a_regular_file_is_an_output(self, owner, what):
+        source = f"import os; path = os.environ['OUTPUT_FILE']; os.unlink(path); {what}"
+        command = (sys.executable, "-c", source)
         handle = owner.start(self.spec(owner, command=command))
         owner.wait(handle, DEADLINE_S)
         with pytest.raises(OutputInvalid):

@@ -27,7 +27,7 @@ class Images:
         if found is not None:
             return resolved(found)
         try:
-            self._pull_once(pull_name(image))
+            self._pull_once(pull_name(image), image.config_digest)
         except ImageMissing:
             if (other := self._inspect(pull_name(image))) is None:
                 raise
@@ -45,7 +45,7 @@ class Images:
             return None
         return found
 
-    def _pull_once(self, reference: str) -> None:
+    def _pull_once(self, reference: str, config_digest: str | None) -> None:
         with self._lock:
             pull = self._pulls.get(reference)
             mine = pull is None
@@ -53,7 +53,8 @@ class Images:
                 pull = self._pulls[reference] = Future()
         if mine:
             try:
-                self._pull(reference)
+                if self._inspect(config_digest or reference) is None:  # else somebody has just pulled it
+                    self._pull(reference)
                 pull.set_result(None)
             except Exception as error:
                 pull.set_exception(error)

@@ -226,10 +226,11 @@ class ProcessExecutor:
             raise OutputMissing() from error
         except OSError as error:
             raise OutputInvalid() from error
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(descriptor)
+            raise OutputInvalid()
         with os.fdopen(descriptor, "rb") as file:
-            status = os.fstat(descriptor)
-            if not stat.S_ISREG(status.st_mode):
-                raise OutputInvalid()
             if status.st_size > limit_bytes:
                 raise OutputTooLarge(f"The output has {status.st_size} bytes; the limit is {limit_bytes}.")
             copied = 0

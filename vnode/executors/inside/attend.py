@@ -44,10 +44,11 @@ def read(root: str, path: str, inline_bytes: int) -> dict[str, Any]:
         return {"missing": True}
     except OSError:
         return {"invalid": True}
+    status = os.fstat(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        os.close(descriptor)
+        return {"invalid": True}
     with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            return {"invalid": True}
         if status.st_size > inline_bytes:
             return {"size": status.st_size}
         content = file.read(inline_bytes + 1)
