@@ -86,3 +86,13 @@ def test_what_is_not_the_record_of_a_key_is_refused(record, says):
 def test_foreign_signatures_do_not_verify(signature):
     assert not A.node.public.verifies(signature, b"message")
     assert not A.organization.public.verifies(signature, b"message")
+
+
+def test_the_hybrid_key_is_x_wing(monkeypatch):
+    """The first test vector of draft-connolly-cfrg-xwing-kem, appendix C."""
+    seed = bytes.fromhex("7f9c2ba4e88f827d616045507605853ed73b8093f6efbc88eb1a6eacfa66ef26")
+    monkeypatch.setattr("vprotocol.keys._derive", lambda *_: seed)
+    xwing = PrivateKey(KeyKind.ORGANIZATION, seed).public.xwing
+    assert xwing is not None
+    assert xwing.hex().startswith("e2236b35a8c24b39b10aa1323a96a919a2ced88400633a7b07131713fc14b2b5")
+    assert xwing.hex().endswith("c8cd049040ef6534")
