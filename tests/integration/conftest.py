@@ -1,4 +1,4 @@
-"""A hub for each test, on SQLite and on PostgreSQL."""
+"""A hub, or a whole federation, for each test; on both databases."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,11 +6,31 @@ from pathlib import Path
 import pytest
 
 from tests.hub_world import HubWorld
+from tests.integration.federation import Federation
+from vruntime.clock import ManualClock
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    """Moves itself: whoever waits finds that the time has passed."""
+    return ManualClock()
 
 
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
-def world(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[HubWorld]:
-    url = request.getfixturevalue("fresh_postgres_url") if request.param == "postgres" else None
-    world = HubWorld(tmp_path, database_url=url)
-    yield world
-    world.close()
+def database_url(request: pytest.FixtureRequest) -> str | None:
+    """None: SQLite in the hub's own folder."""
+    return None if request.param == "sqlite" else request.getfixturevalue("fresh_postgres_url")
+
+
+@pytest.fixture
+def federation(tmp_path: Path, clock: ManualClock, database_url: str | None) -> Iterator[Federation]:
+    made = Federation(tmp_path, clock, database_url)
+    yield made
+    made.hub.database.dispose()
+
+
+@pytest.fixture
+def world(tmp_path: Path, database_url: str | None) -> Iterator[HubWorld]:
+    made = HubWorld(tmp_path, database_url=database_url)
+    yield made
+    made.close()
