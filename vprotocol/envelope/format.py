@@ -106,10 +106,11 @@ class Statement(DocumentBody):
     length: Annotated[int, Field(ge=0, le=BODY_LIMIT_BYTES)]  # of the body, bytes
 
 
-def leaf(segment: bytes | memoryview) -> bytes:
-    """Hash of one segment of the body; hashed in a different domain than inner nodes (RFC 6962)."""
+def leaf(*parts: bytes | memoryview) -> bytes:
+    """Hash of one segment of the body, given whole or in parts; in a different domain than inner nodes (RFC 6962)."""
     digest = hashlib.sha256(b"\x00")
-    digest.update(segment)
+    for part in parts:
+        digest.update(part)
     return digest.digest()
 
 

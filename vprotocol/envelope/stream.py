@@ -5,7 +5,7 @@ threads, because hashing is slower than encrypting.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import BinaryIO, Protocol, Self
@@ -13,13 +13,13 @@ from typing import BinaryIO, Protocol, Self
 from cryptography.cobblestone import Cobblestone256Decryptor, Cobblestone256Encryptor
 from cryptography.exceptions import InvalidTag
 
-from vprotocol.envelope.format import SEGMENT_BYTES, leaf, segment_count, segment_length
+from vprotocol.envelope.format import SEGMENT_BYTES, leaf
 from vprotocol.errors import Damaged
 
 CHUNK_BYTES = 1024 * 1024
 _LABEL = b"vestal/body/v1\x00"
 _THREADS = 2
-_PENDING = 4  # segments in memory at once
+_PENDING = 2  # whole segments in memory at once, beside the one that is being filled
 
 
 class _Cipher(Protocol):
@@ -38,10 +38,14 @@ class _Plain:
 
 
 class SegmentHasher:
-    """Hashes of consecutive segments. A context manager: it may hold threads."""
+    """Hashes of consecutive segments. A context manager: it may hold threads.
+
+    What is handed in is kept until it is hashed, never copied: it must not change.
+    """
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
+        self._parts: list[memoryview] = []  # of the segment that is being filled
+        self._filled = 0
         self._leaves: list[bytes] = []
         self._pending: deque[Future[bytes]] = deque()
         self._pool: ThreadPoolExecutor | None = None
@@ -56,25 +60,29 @@ class SegmentHasher:
 
     def update(self, data: bytes) -> None:
         self.length += len(data)
-        self._buffer += data
-        while len(self._buffer) > SEGMENT_BYTES:
-            self._submit(bytes(self._buffer[:SEGMENT_BYTES]))
-            del self._buffer[:SEGMENT_BYTES]
+        left = memoryview(data)
+        while left:
+            if self._filled == SEGMENT_BYTES:
+                self._submit()
+            part = left[: SEGMENT_BYTES - self._filled]
+            self._parts.append(part)
+            self._filled += len(part)
+            left = left[len(part) :]
 
     def finish(self) -> list[bytes]:
-        last = bytes(self._buffer)
-        self._buffer.clear()
         while self._pending:
             self._leaves.append(self._pending.popleft().result())
-        self._leaves.append(leaf(last))
+        self._leaves.append(leaf(*self._parts))
+        self._parts.clear()
         return self._leaves
 
-    def _submit(self, segment: bytes) -> None:
+    def _submit(self) -> None:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="segment-hash")
         if len(self._pending) >= _PENDING:
             self._leaves.append(self._pending.popleft().result())
-        self._pending.append(self._pool.submit(leaf, segment))
+        self._pending.append(self._pool.submit(leaf, *self._parts))
+        self._parts, self._filled = [], 0
 
 
 def seal_body(
@@ -100,12 +108,7 @@ def open_body(source: BinaryIO, length: int, sink: BinaryIO, content_key: bytes 
     """
     cipher: _Cipher = _Plain() if content_key is None else Cobblestone256Decryptor(content_key, _LABEL + context_hash)
     try:
-        left = length
-        while left:
-            chunk = source.read(min(CHUNK_BYTES, left))
-            if not chunk:
-                raise Damaged("the body is cut short")
-            left -= len(chunk)
+        for chunk in _exactly(source, length):
             sink.write(cipher.update(chunk))
         sink.write(cipher.finalize())
     except InvalidTag:
@@ -117,32 +120,21 @@ def hash_body(source: BinaryIO, length: int) -> list[bytes]:
 
     :raises Damaged: there are fewer bytes.
     """
-    if length <= SEGMENT_BYTES:
-        data = source.read(length)
-        if len(data) != length:
+    with SegmentHasher() as hasher:
+        for chunk in _exactly(source, length):
+            hasher.update(chunk)
+        return hasher.finish()
+
+
+def _exactly(source: BinaryIO, length: int) -> Iterator[bytes]:
+    """:raises Damaged: there are fewer bytes."""
+    left = length
+    while left:
+        chunk = source.read(min(CHUNK_BYTES, left))
+        if not chunk:
             raise Damaged("the body is cut short")
-        return [leaf(data)]
-    with ThreadPoolExecutor(_THREADS, thread_name_prefix="segment-hash") as pool:
-        return list(_in_order(pool, _segments(source, length), leaf))
-
-
-def _in_order(pool: ThreadPoolExecutor, segments: Iterator[bytes], work: Callable[[bytes], bytes]) -> Iterator[bytes]:
-    pending: deque[Future[bytes]] = deque()
-    for segment in segments:
-        if len(pending) >= _PENDING:
-            yield pending.popleft().result()
-        pending.append(pool.submit(work, segment))
-    while pending:
-        yield pending.popleft().result()
-
-
-def _segments(source: BinaryIO, length: int) -> Iterator[bytes]:
-    for number in range(segment_count(length)):
-        wanted = segment_length(length, number)
-        segment = source.read(wanted)
-        if len(segment) != wanted:
-            raise Damaged("the body is cut short")
-        yield segment
+        left -= len(chunk)
+        yield chunk
 
 
 def _chunks(source: BinaryIO, size: int) -> Iterator[bytes]:
