@@ -1,6 +1,6 @@
 """The researcher's command line."""
 
-from importlib.metadata import PackageNotFoundError, version
+from importlib import metadata  # not its `version`: the command of that name is a module of this package
 
 from vruntime.cli import program
 
@@ -8,8 +8,8 @@ from vruntime.cli import program
 def own_version() -> str:
     """As the distribution says; a source tree that was not installed has none."""
     try:
-        return version("vestal")
-    except PackageNotFoundError:
+        return metadata.version("vestal")
+    except metadata.PackageNotFoundError:
         return "0+source"
 
 

@@ -423,16 +423,11 @@ class Federation:
             given = value.values if isinstance(value, Outputs) else {one.name: value for one in expected.outputs}
             sealed = {}
             for output in expected.outputs:
-                raw = isinstance(given[output.name], bytes)
+                raw = Raw.of(given[output.name])
                 readers = [self.site(one).organization.public for one in output.organizations]
+                readers += [self.user.public] if output.parties else []
                 sealed[output.name] = self._seal(
-                    job,
-                    site,
-                    draft,
-                    PayloadKind.OUTCOME,
-                    given[output.name] if raw else json.dumps(given[output.name]).encode(),
-                    [*readers, *([self.user.public] if output.parties else [])],
-                    "application/octet-stream" if raw else "application/json",
+                    job, site, draft, PayloadKind.OUTCOME, raw.content, readers, raw.media_type
                 )
             receipt = Receipt(
                 **base,
@@ -483,6 +478,20 @@ class Federation:
 
     def _ref(self, payload: str) -> dict[str, Any]:
         return {"id": payload, "bytes_total": len(self.payloads[payload]), "inline": None}
+
+
+@dataclass
+class Raw:
+    """Returned by `do`: exactly these bytes."""
+
+    content: bytes
+    media_type: str = "application/octet-stream"
+
+    @classmethod
+    def of(cls, value: Any) -> "Raw":
+        if isinstance(value, Raw):
+            return value
+        return cls(value) if isinstance(value, bytes) else cls(json.dumps(value).encode(), "application/json")
 
 
 @dataclass
