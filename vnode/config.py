@@ -44,6 +44,7 @@ class DataSource(ConfigModel):
     projects: tuple[Name128, ...] | Literal["any"] = ()
     open: bool = False  # public or synthetic: may be used without isolation
     describe: Literal["none", "schema"] = "none"
+    seen_at: FilePath | None = None  # where a node in a container reads it; written by `vnode start` only
 
     @model_validator(mode="after")
     def _is_granted(self) -> Self:

@@ -56,6 +56,13 @@ def sync_folder(folder: str | os.PathLike[str]) -> None:
         os.close(descriptor)
 
 
+def belong_to_folder(descriptor: int, folder: str | os.PathLike[str]) -> None:
+    """What root writes into somebody's folder is that person's (or service's), who could not use it otherwise."""
+    if os.geteuid() == 0:
+        owner = os.stat(folder)
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
+
+
 def make_private_folder(path: str | os.PathLike[str]) -> Path:
     """Make `path` (and its parents) so that only its owner can look inside; an existing folder is left as it is."""
     folder = Path(path)
@@ -71,6 +78,7 @@ def _open_private(path: Path, mode: int) -> BinaryIO:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, mode)
     try:
         os.fchmod(descriptor, mode)  # the umask must not widen or narrow what was asked for
+        belong_to_folder(descriptor, path.parent)
         return os.fdopen(descriptor, "wb")
     except BaseException:
         os.close(descriptor)

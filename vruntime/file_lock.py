@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from vprotocol.errors import DeadlineExceeded
+from vruntime.atomic import belong_to_folder
 
 WITHIN_S = 15.0
 _LOOK_EVERY_S = 0.02
@@ -24,6 +25,7 @@ def locked(path: Path, within_s: float = WITHIN_S) -> Iterator[None]:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path.with_name(f".{path.name}.lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
+        belong_to_folder(descriptor, path.parent)
         _acquire(descriptor, path, time.monotonic() + within_s)
         yield
     finally:

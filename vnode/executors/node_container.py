@@ -27,6 +27,7 @@ KEYS_FOLDER = "/run/vestal/keys"
 CONFIG_FILE = "/run/vestal/config.yaml"
 ENGINE_SOCKET = "/var/run/docker.sock"
 DATA_FOLDER = "/var/lib/vestal"
+KNOWN = "known"  # below the data folder
 SOURCE_CODE_FOLDER = "/vestal"  # of development.Dockerfile
 STOP_TIMEOUT_S = 60
 
@@ -42,6 +43,7 @@ class NodeContainerSpec:
     config: Path  # the resolved configuration, 0600
     keys: Mapping[str, Path] = field(default_factory=dict)  # file name → path
     sources: Mapping[str, Path] = field(default_factory=dict)  # label → path
+    known: Path | None = None  # the folder of key log and trust store, which commands on the host write too
     image: str = "vestal:latest"
     network: str = "bridge"  # the outside one: how the hub is reached
     engine_socket: Path = Path(ENGINE_SOCKET)
@@ -94,6 +96,8 @@ def create_body(spec: NodeContainerSpec, socket_group: int) -> dict[str, Any]:
         _bind(spec.engine_socket, ENGINE_SOCKET, read_only=False),
         {"Type": "volume", "Source": data_volume(spec.node), "Target": DATA_FOLDER},
     ]
+    if spec.known is not None:
+        mounts.append(_bind(spec.known, f"{DATA_FOLDER}/{KNOWN}", read_only=False))
     if spec.develop is not None:
         mounts.append(_bind(spec.develop, SOURCE_CODE_FOLDER))
         environment["PYTHONPATH"] = SOURCE_CODE_FOLDER
