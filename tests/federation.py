@@ -11,6 +11,7 @@ import json
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -65,8 +66,8 @@ class Federation:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for node in self.nodes:
-            node.stop()
+        with ThreadPoolExecutor(len(self.nodes)) as pool:
+            list(pool.map(Daemon.stop, self.nodes))
         self.client.close()
         self.hub.close()
 
