@@ -3,9 +3,12 @@
 ARG BASE_IMAGE=python:3.12-slim
 
 FROM ${BASE_IMAGE} AS install
+# What changes seldom first: the engine keeps this layer until a dependency changes.
 COPY wheels /wheels
 RUN python3 -m venv /opt/vestal \
- && /opt/vestal/bin/pip install --no-index --find-links /wheels --no-cache-dir vestal
+ && /opt/vestal/bin/pip install --no-index --no-cache-dir --find-links /wheels /wheels/*.whl
+COPY own /own
+RUN /opt/vestal/bin/pip install --no-index --no-deps --no-cache-dir /own/*.whl
 
 FROM ${BASE_IMAGE}
 COPY --from=install /opt/vestal /opt/vestal

@@ -12,6 +12,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 import docker
@@ -26,6 +28,7 @@ PACKAGES = ("vprotocol", "vruntime", "vserver", "vclient", "proxy", "vnode", "al
 ALGORITHM_BASE = "vestal-algorithm-base"
 STATISTICS = Path("examples/vestal-statistics")
 BUILD_TIMEOUT_S = 900
+SETUPTOOLS_MAJOR = 77  # knows the licence expressions in pyproject.toml
 ASK_PYTHON = (
     "import json, platform, sys; print(json.dumps({'version': '%d.%d' % sys.version_info[:2], "
     "'machine': platform.machine(), 'glibc': platform.libc_ver()[1]}))"
@@ -129,7 +132,9 @@ def build(engine: docker.DockerClient, recipe: Recipe, common_base: str, force: 
         if recipe.copied:
             shutil.copytree(ROOT / recipe.copied, context / recipe.copied, ignore=shutil.ignore_patterns("__pycache__"))
         if recipe.project is not None:
-            shutil.copytree(wheels(engine, base, recipe), context / "wheels")
+            dependencies, own = wheels(engine, base, recipe)
+            shutil.copytree(dependencies, context / "wheels")
+            shutil.copytree(own, context / "own")
         try:
             image, _ = engine.images.build(
                 path=folder, tag=recipe.tag, buildargs={"BASE_IMAGE": base}, labels={LABEL: key}, rm=True, forcerm=True
@@ -160,8 +165,8 @@ def files_of(path: Path) -> Iterator[Path]:
             yield file
 
 
-def wheels(engine: docker.DockerClient, base: str, recipe: Recipe) -> Path:
-    """A folder with the project's own wheel, new, and those of its dependencies, kept from last time."""
+def wheels(engine: docker.DockerClient, base: str, recipe: Recipe) -> tuple[Path, Path]:
+    """A folder with the dependencies' wheels, kept from last time, and one with the project's own, new."""
     assert recipe.project is not None
     project = ROOT / recipe.project
     python = json.loads(engine.containers.run(base, ["-c", ASK_PYTHON], entrypoint="python3", remove=True))
@@ -180,7 +185,7 @@ def wheels(engine: docker.DockerClient, base: str, recipe: Recipe) -> Path:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(file, target)
         (Path(copy) / "README.md").touch()
-        pip("wheel", "--no-deps", "--wheel-dir", str(own), copy)
+        pip("wheel", "--no-deps", *isolation(), "--wheel-dir", str(own), copy)
     (wheel,) = own.glob("*.whl")
     if not folder.exists():
         say(f"fetching wheels for Python {python['version']} on {python['machine']}")
@@ -189,9 +194,16 @@ def wheels(engine: docker.DockerClient, base: str, recipe: Recipe) -> Path:
         pip("download", "--dest", str(half), *platform_options(python), str(wheel), *recipe.extra_wheels)
         (half / wheel.name).unlink(missing_ok=True)
         half.rename(folder)
-    for file in folder.glob("*.whl"):
-        os.link(file, own / file.name)
-    return own
+    return folder, own
+
+
+def isolation() -> list[str]:
+    """A setuptools that is new enough saves fetching one."""
+    try:
+        major = int(version("setuptools").split(".")[0])
+    except PackageNotFoundError:
+        major = 0
+    return ["--no-build-isolation"] if major >= SETUPTOOLS_MAJOR and find_spec("wheel") else []
 
 
 def platform_options(python: dict[str, str]) -> list[str]:

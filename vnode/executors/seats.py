@@ -10,6 +10,7 @@ import base64
 import logging
 import threading
 from collections.abc import Collection, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -42,6 +43,7 @@ ATTENDANT = Path(__file__).parent / "inside" / "attend.py"
 MEMORY_BYTES = 96 << 20
 INLINE_BYTES = 1 << 20  # larger files take the archive API, whose price is then lost in their own
 CLEAN_TIMEOUT_S = 120.0
+REMOVERS = 6
 
 
 class Seat:
@@ -215,5 +217,5 @@ class SeatPool:
     def remove_all(self) -> None:
         with self._changed:
             seats, self._seats, self._free = list(self._seats.values()), {}, []
-        for seat in seats:
-            seat.remove()
+        with ThreadPoolExecutor(REMOVERS) as removers:
+            list(removers.map(Seat.remove, seats))
