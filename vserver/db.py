@@ -13,7 +13,7 @@ from typing import Any
 
 from sqlalchemy import Engine, MetaData, create_engine, event, text
 from sqlalchemy.engine import URL, Connection, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, IntegrityError
 from sqlalchemy.orm import DeclarativeBase, Session, sessionmaker
 
 from vprotocol.errors import ConfigInvalid, Unavailable
@@ -105,6 +105,14 @@ class Database:
 def after_commit(session: Session, callback: Callable[[], None]) -> None:
     """Call `callback` once the session's changes are there for everybody to see; never if they are rolled back."""
     session.info.setdefault(_AFTER_COMMIT, []).append(callback)
+
+
+def flush_removal(session: Session, in_use: Exception) -> None:
+    """Carry out a removal; raises `in_use` if something that is kept still refers to what was removed."""
+    try:
+        session.flush()
+    except IntegrityError:
+        raise in_use from None
 
 
 def _url(text_url: str) -> URL:

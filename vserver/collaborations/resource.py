@@ -108,7 +108,12 @@ class CollaborationById(_CollaborationResource):
         self.tag(row.version)
         return self.views([row])[0]
 
-    @operation("End a collaboration", status=204, needs=(Resource.COLLABORATION, Action.DELETE))
+    @operation(
+        "End a collaboration in which no jobs are kept",
+        status=204,
+        needs=(Resource.COLLABORATION, Action.DELETE),
+        errors=(service.CollaborationInUse,),
+    )
     def delete(self, collaboration_id: int) -> None:
         row = self.found(collaboration_id, (Resource.COLLABORATION, Action.DELETE))
         self.check_unchanged(row.version)

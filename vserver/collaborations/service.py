@@ -3,12 +3,20 @@
 from sqlalchemy import Select, delete, select
 from sqlalchemy.orm import Session
 
-from vprotocol.errors import AlreadyExists, NotFound
+from vprotocol.errors import AlreadyExists, Conflict, NotFound
 from vprotocol.roles import Action, Resource, Scope
 from vserver import authz
 from vserver.authz import Principal, Target
 from vserver.collaborations.model import Collaboration, Membership
+from vserver.db import flush_removal
 from vserver.organizations import service as organizations
+
+
+class CollaborationInUse(Conflict):
+    """Jobs were submitted in this collaboration, and they are kept."""
+
+    code = "collaboration_in_use"
+    hint = "Remove its jobs first, or take its members out: then nobody works in it any more."
 
 
 def collaboration(session: Session, collaboration_id: int) -> Collaboration:
@@ -74,7 +82,7 @@ def rename(session: Session, found: Collaboration, display_name: str) -> None:
 
 def remove(session: Session, found: Collaboration) -> None:
     session.delete(found)
-    session.flush()
+    flush_removal(session, CollaborationInUse())
 
 
 def add_member(session: Session, found: Collaboration, organization_id: int, now: float) -> Membership:

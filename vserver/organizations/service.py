@@ -14,12 +14,13 @@ from vserver import authz
 from vserver.accounts.model import User
 from vserver.authz import Kind, Principal, Target
 from vserver.collaborations.model import Membership
+from vserver.db import flush_removal
 from vserver.nodes.model import Node
 from vserver.organizations.model import Organization
 
 
 class OrganizationInUse(Conflict):
-    """Something still belongs to this organization."""
+    """Something still belongs to this organization: users, nodes, memberships or jobs."""
 
     code = "organization_in_use"
     hint = "Remove its users and nodes, and take it out of its collaborations first."
@@ -88,7 +89,7 @@ def delete(session: Session, found: Organization) -> None:
         if session.scalar(select(column).where(column == found.id).limit(1)) is not None:
             raise OrganizationInUse()
     session.delete(found)
-    session.flush()
+    flush_removal(session, OrganizationInUse())
 
 
 def _check_free(session: Session, name: str) -> None:
