@@ -31,8 +31,8 @@ from vprotocol.plan import (
     PlanStep,
     SignedPlan,
 )
-from vprotocol.receipt import Receipt, ReceiptOutput, SignedReceipt
 from vprotocol.reasons import Reason
+from vprotocol.receipt import Receipt, ReceiptOutput, SignedReceipt
 from vprotocol.subtask import RunName, SignedSubtask, Subtask, SubtaskTarget
 from vprotocol.workflow.patterns import Pattern
 from vruntime.clock import Clock

@@ -75,6 +75,7 @@ class _Sync:
         self.serial = 0
         self.tags: tuple[str, ...] = ()
         self._next_ready_at: float | None = None
+        self._latest = SyncAnswer(settings=settings_of(hub))  # what is answered when the wait is over
 
     def answer(self) -> SyncAnswer:
         settings = settings_of(self.hub)
@@ -85,7 +86,7 @@ class _Sync:
             found = self._arrive()
             while found is None:
                 if deadline.passed() or self.hub.signals.closed:
-                    return SyncAnswer(settings=settings)
+                    return self._latest
                 ear.wait(self._until(deadline))
                 found = self._look_again()
         return found
@@ -195,9 +196,8 @@ class _Sync:
         claimed = self._claim(session) if self.asked.want else []
         runs = _assignments(session, self.hub, [*again, *claimed])
         news = self.hub.told.is_news(self.node_id, [*cancel, *ended])
-        if not runs and not news:
-            return None
-        return SyncAnswer(runs=runs, cancel=cancel, ended_jobs=ended, settings=settings_of(self.hub))
+        self._latest = SyncAnswer(runs=runs, cancel=cancel, ended_jobs=ended, settings=settings_of(self.hub))
+        return self._latest if runs or news else None
 
     def _cancelled(self, session: Session) -> tuple[int, ...]:
         if not self.listed:
@@ -261,7 +261,7 @@ class _Sync:
     def _take(self, session: Session, candidates: Sequence[_Candidate]) -> list[int]:
         """The claim: one guarded UPDATE. Of two nodes one gets a run; the other does not wait for it."""
         now = self.hub.now()
-        free: Select[tuple[int]] = (
+        free: Select[Any] = (
             select(Run.id)
             .where(
                 Run.id.in_([candidate.id for candidate in candidates]),

@@ -1,5 +1,7 @@
 """Finding jobs, tasks and runs, and whose they are."""
 
+from typing import Any
+
 from sqlalchemy import ColumnElement, Select, and_, exists, func, not_, or_, select
 from sqlalchemy.orm import Session
 
@@ -57,15 +59,15 @@ def own_target(found: Run) -> Target:
     return Target(owners=frozenset({(Kind.ORGANIZATION, found.organization_id)}))
 
 
-def visible_jobs(principal: Principal) -> Select[tuple[Job]]:
+def visible_jobs(principal: Principal) -> Select[Any]:
     return select(Job).where(_visible(principal, Resource.JOB))
 
 
-def visible_tasks(principal: Principal) -> Select[tuple[Task]]:
+def visible_tasks(principal: Principal) -> Select[Any]:
     return select(Task).join(Job, Job.id == Task.job_id).where(_visible(principal, Resource.TASK))
 
 
-def visible_runs(principal: Principal) -> Select[tuple[Run]]:
+def visible_runs(principal: Principal) -> Select[Any]:
     scope = authz.require_some(principal, Resource.RUN, Action.VIEW)
     if scope is Scope.GLOBAL:
         return select(Run)

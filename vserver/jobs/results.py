@@ -231,7 +231,7 @@ def _too_late(session: Session, found: Attempt, signed: SignedReceipt) -> Ended:
     before = answered_before(Attempt(found.run, found_lease), signed)
     if before is not None:
         return before
-    state = session.scalar(select(Run.state).where(Run.id == found.run.id))
+    state = session.scalars(select(Run.state).where(Run.id == found.run.id)).one()
     return _remember(session, found, signed, Ended(RunState(state), True))
 
 
