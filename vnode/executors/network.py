@@ -1,7 +1,7 @@
 """Private networks, made ahead of time and used again: one sandbox at a time on each, and no way out.
 
 `internal` alone is not enough: a sandbox would reach every service of the host that listens on 0.0.0.0 through the
-bridge's gateway address. So the bridge gets no address at all (docs/adr/0006-one-private-network-a-run.md).
+bridge's gateway address. So the bridge gets no address at all (docs/adr/0008-one-private-network-a-run.md).
 """
 
 from __future__ import annotations

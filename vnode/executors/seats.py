@@ -1,7 +1,7 @@
 """Places for sandboxes, made ahead of time: a private network, a volume, and a small container that holds both.
 
 A sandbox joins its seat's network namespace, so nothing is set up when it starts: that halves the time of a start
-(docs/adr/0007-seats.md). A seat is cleaned before somebody else gets it; one that cannot be cleaned is made anew.
+(docs/adr/0009-seats.md). A seat is cleaned before somebody else gets it; one that cannot be cleaned is made anew.
 """
 
 from __future__ import annotations
