@@ -3,11 +3,13 @@
 import click
 
 from vnode.cli._choice import Choice, chosen_by_options
-from vnode.cli.trust._meant import meant
+from vnode.cli._key_log import door
+from vnode.cli.trust._meant import meant, meet
 from vnode.cli.trust.list import row
-from vprotocol.errors import IdentityChanged
+from vprotocol.errors import IdentityChanged, OrganizationUnknown
 from vruntime.cli import Out
 from vruntime.cli import command as cli_command
+from vruntime.clock import SystemClock
 from vruntime.trust_store import Known, TrustStore
 
 
@@ -17,9 +19,17 @@ from vruntime.trust_store import Known, TrustStore
 @click.option("--words", help="The ten words as the other side reads them out; compared here instead of by you.")
 @click.option("--yes", is_flag=True, help="You have compared the words.")
 def command(organization: str, choice: Choice, words: str | None, yes: bool, out: Out) -> None:
-    """Mark ORGANIZATION as verified, after its ten words were compared with it: by telephone, not through the hub."""
-    store = TrustStore(choice.load().places.trust_store)
-    known = meant(store, organization)
+    """Mark ORGANIZATION as verified, after its ten words were compared with it: by telephone, not through the hub.
+
+    One that this node has not met yet is asked for at the hub, by its name.
+    """
+    node = choice.load()
+    store = TrustStore(node.places.trust_store)
+    try:
+        known = meant(store, organization)
+    except OrganizationUnknown:
+        clock = SystemClock()
+        known = meet(store, door(choice.load(variables_needed=True), clock), organization, clock)
     if words is not None:
         _compare(known, words)
     else:
