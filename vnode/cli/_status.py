@@ -1,13 +1,12 @@
 """Whether a node runs, and how."""
 
-import sqlite3
 from collections.abc import Iterator
-from contextlib import closing
 from dataclasses import dataclass
 from typing import Literal
 
 from vnode import containment
 from vnode import deployment as deployments
+from vnode.cli._journal import runs
 from vnode.deployment import Deployment
 from vprotocol.errors import ConfigInvalid
 from vruntime import contexts
@@ -53,11 +52,4 @@ def every(level: Level | None = None) -> Iterator[Deployment]:
 
 def runs_under_way(node: Deployment) -> int | None:
     """How many runs the node has begun and not finished; None where its journal is not on this file system."""
-    if not node.journal_file.exists():
-        return None
-    with closing(sqlite3.connect(f"file:{node.journal_file}?mode=ro", uri=True, timeout=5)) as db:
-        try:
-            row = db.execute("SELECT count(*) FROM run WHERE phase != 'ended'").fetchone()
-        except sqlite3.OperationalError:  # it is being made at this moment
-            return None
-    return int(row[0])
+    return len(runs(node.journal_file, unfinished_only=True)) if node.journal_file.exists() else None

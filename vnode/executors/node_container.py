@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -190,6 +190,22 @@ class NodeContainers:
             yield from stream
         finally:
             stream.close()
+
+    def run_inside(self, node: str, command: Sequence[str]) -> bytes:
+        """What a short command says on stdout in the running container.
+
+        :raises ExecutorError: it failed, or the container does not run.
+        """
+        container = self._get(node).id
+        try:
+            made = self._api.exec_create(container, list(command), stdout=True, stderr=True)["Id"]
+            said, complaint = self._api.exec_start(made, demux=True)
+            code = self._api.exec_inspect(made)["ExitCode"]
+        except APIError as error:
+            raise ExecutorError(f"The node's container could not be asked: {error.explanation}") from error
+        if code:
+            raise ExecutorError(f"The node's container answered: {(complaint or b'').decode(errors='replace').strip()}")
+        return bytes(said or b"")
 
     def close(self) -> None:
         self._client.close()
