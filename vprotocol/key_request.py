@@ -11,7 +11,7 @@ from pydantic import Field
 
 from vprotocol.documents import DocumentBody
 from vprotocol.errors import DocumentInvalid, KeyInvalid, SignatureInvalid
-from vprotocol.ids import KeyId
+from vprotocol.ids import KeyId, Text
 from vprotocol.keys import KeyKind, PrivateKey, PublicKey
 from vprotocol.signed import DocumentType, Signed
 
@@ -20,7 +20,7 @@ REQUEST_LIMIT_BYTES = 16 * 1024
 
 class KeyRequestBody(DocumentBody):
     version: Literal[1] = 1
-    subject: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00-\x1f\x7f]+$")]
+    subject: Annotated[Text, Field(min_length=1, max_length=200)]
     key: dict[str, str]
 
 

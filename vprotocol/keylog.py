@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
 from vprotocol import strict_json
-from vprotocol.documents import DocumentBody
+from vprotocol.documents import DocumentBody, faults
 from vprotocol.errors import (
     DocumentInvalid,
     HeadTooOld,
@@ -139,28 +139,24 @@ class KeyLog:
     # --- making -------------------------------------------------------------------------------------------------
     @classmethod
     def create(cls, root: PrivateKey, name: str, now: int) -> Self:
-        """A new identity: a log with entry 0."""
-        body = IdentityEntry(issued_at=now, name=name, root=root.public.record()).encode()
-        return cls.verify((Signed.sign(DocumentType.KEY_LOG_ENTRY, body, root),))
+        """A new identity: a log with entry 0.
+
+        :raises KeyLogInvalid: the name is empty, too long, or holds control characters.
+        """
+        return cls.verify((_signed(root, IdentityEntry, issued_at=now, name=name, root=root.public.record()),))
 
     def certify(self, root: PrivateKey, key: PublicKey, subject: str, now: int, not_after: int) -> Self:
-        entry = CertifyEntry(
-            number=len(self.entries),
-            previous=self.entries[-1].hash,
-            issued_at=now,
-            subject=subject,
-            key=key.record(),
-            not_after=not_after,
-        )
-        return self.append(Signed.sign(DocumentType.KEY_LOG_ENTRY, entry.encode(), root))
+        """:raises KeyLogInvalid: the subject is no text for people, or the entry does not fit."""
+        number, previous = len(self.entries), self.entries[-1].hash
+        more: dict[str, Any] = {"subject": subject, "key": key.record(), "not_after": not_after}
+        return self.append(_signed(root, CertifyEntry, number=number, previous=previous, issued_at=now, **more))
 
     def revoke(self, root: PrivateKey, key_id: KeyId, now: int, reason: str = "") -> Self:
         if key_id not in self.certificates:
             raise KeyUnknown(f"key {key_id} is not in this key log")
-        entry = RevokeEntry(
-            number=len(self.entries), previous=self.entries[-1].hash, issued_at=now, key_id=key_id, reason=reason
-        )
-        return self.append(Signed.sign(DocumentType.KEY_LOG_ENTRY, entry.encode(), root))
+        number, previous = len(self.entries), self.entries[-1].hash
+        more: dict[str, Any] = {"key_id": key_id, "reason": reason}
+        return self.append(_signed(root, RevokeEntry, number=number, previous=previous, issued_at=now, **more))
 
     def append(self, entry: Signed) -> Self:
         """The log with one more entry, checked against what is there.
@@ -316,6 +312,17 @@ class _State:
     root: PublicKey
     name: str
     certificates: dict[KeyId, Certificate]
+
+
+def _signed(
+    signer: PrivateKey, kind: type[IdentityEntry] | type[CertifyEntry] | type[RevokeEntry], /, **fields: Any
+) -> Signed:
+    """:raises KeyLogInvalid: a field is not such as the entry may have."""
+    try:
+        body = kind(**fields)
+    except ValidationError as fault:
+        raise KeyLogInvalid(faults(fault)) from None
+    return Signed.sign(DocumentType.KEY_LOG_ENTRY, body.encode(), signer)
 
 
 def _decode(entry: Signed) -> Entry:

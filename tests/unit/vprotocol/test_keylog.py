@@ -111,6 +111,17 @@ def test_an_identity_that_we_would_not_have_written_is_refused(body, says):
         KeyLog.verify([entry(body)])
 
 
+@pytest.mark.parametrize("name", ["", "x" * 201, "two\nlines", "\x1b[2J", "\u202eA"])
+def test_a_name_that_cannot_be_shown_is_refused_when_it_is_given(name):
+    with pytest.raises(KeyLogInvalid, match="name"):
+        KeyLog.create(A.root, name, NOW)
+    with pytest.raises(KeyLogInvalid, match="subject"):
+        A.log.certify(A.root, SECOND_NODE.public, name, NOW, NOW + 1)
+    if name:
+        with pytest.raises(KeyLogInvalid, match="reason"):
+            A.log.revoke(A.root, A.user.id, NOW, name)
+
+
 def test_an_identity_signed_by_another_is_refused():
     with pytest.raises(KeyLogInvalid, match="not signed by the root"):
         KeyLog.verify([entry(identity(), root=B.root)])
