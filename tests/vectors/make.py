@@ -341,6 +341,21 @@ def key_logs(to: Collection) -> None:
     certificate("of-a-stranger", "a key that is not in the log", B.node, "node", NOW, "key_unknown")
 
 
+def key_requests(to: Collection) -> None:
+    good = {"version": 1, "subject": "a laptop", "key": A.user.public.record()}
+
+    def add(name: str, description: str, expect: str, signer: PrivateKey = A.user, **changes: Any) -> None:
+        body = strict_json.canonical({**good, **changes})
+        request = Signed.sign(DocumentType.DEVICE_REQUEST, body, signer).to_wire()
+        to.add(f"key-request/{name}", description, {"request": request}, expect)
+
+    add("good", "a laptop asks", "ok")
+    add("another-signer", "for a key that the signer does not hold", "signature_invalid", B.user)
+    add("root", "roots are not certified", "document_invalid", A.root, key=A.root.public.record())
+    add("subject-redraws-screen", "a control character", "document_invalid", subject="\x1b[2J")
+    add("unknown-field", "a field that nobody knows", "document_invalid", more=1)
+
+
 # --- plans, subtasks, receipts ---------------------------------------------------------------------------------------
 PLAN = world.plan()
 
@@ -743,7 +758,7 @@ def segments(to: Collection) -> None:
 def make(folder: Path = FOLDER) -> Collection:
     """Add what is missing below `folder`."""
     to = Collection(folder)
-    for part in (keys, encodings, signatures, key_logs, plans, runs, receipts, envelopes, segments):
+    for part in (keys, encodings, signatures, key_logs, key_requests, plans, runs, receipts, envelopes, segments):
         part(to)
     return to
 

@@ -12,6 +12,7 @@ from vprotocol import strict_json
 from vprotocol.envelope import Context, Suite, open_bytes
 from vprotocol.envelope.format import SEGMENT_BYTES, Parts, leaf, merkle_root
 from vprotocol.errors import KeyUnknown, VestalError
+from vprotocol.key_request import KeyRequest
 from vprotocol.keylog import KeyLog
 from vprotocol.keys import KeyKind, PrivateKey, PublicKey
 from vprotocol.paths import TaskPath
@@ -98,6 +99,11 @@ def _certificate(inputs: Inputs) -> Outputs:
     log = KeyLog.from_wire(inputs["log"])
     found = log.certificate(inputs["key"], KeyKind(inputs["as"]), inputs["now"])
     return {"subject": found.subject, "not_after": found.not_after}
+
+
+def _key_request(inputs: Inputs) -> Outputs:
+    request = KeyRequest.from_wire(inputs["request"])
+    return {"subject": request.subject, "id": request.key_id}
 
 
 def _plan(inputs: Inputs) -> Outputs:
@@ -205,6 +211,7 @@ KINDS: dict[str, Callable[[Inputs], Outputs]] = {
     "signed": _signed,
     "key-log": _key_log,
     "certificate": _certificate,
+    "key-request": _key_request,
     "plan": _plan,
     "run": _run,
     "receipt": _receipt,

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from vprotocol import keylog, plan, receipt, subtask
+from vprotocol import key_request, keylog, plan, receipt, subtask
 from vprotocol.envelope import format as envelope
 from vprotocol.errors import by_code
 from vprotocol.signed import DocumentType
@@ -19,6 +19,7 @@ MODELS = [
     ("identity", keylog.RevokeEntry),
     ("identity", keylog.RotateRootEntry),
     ("identity", keylog.HeadBody),
+    ("identity", key_request.KeyRequestBody),
     ("plan", plan.Plan),
     ("plan", plan.PlanOrganization),
     ("plan", plan.PlanImage),
