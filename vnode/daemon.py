@@ -17,7 +17,7 @@ from vnode.executors.base import Executor
 from vnode.gate import CapabilityGate
 from vnode.identity import KeyPlaces, agree_with_hub, open_identity, read_key_log, write_key_log
 from vnode.journal import Journal, run_key
-from vnode.leases import Lease, Leases
+from vnode.leases import Lease, Leases, Room
 from vnode.outbox import Outbox
 from vnode.poller import Ears, Poller
 from vnode.reporter import Hub
@@ -108,10 +108,18 @@ class Daemon:
         )
         self.runner = Runner(tools)
         desk = DelegationDesk(
-            self.settings, self.hub, self.vault, directory, self.journal, self.leases, self._clock, self._workspace
+            settings=self.settings,
+            hub=self.hub,
+            vault=self.vault,
+            directory=directory,
+            journal=self.journal,
+            leases=self.leases,
+            clock=self._clock,
+            workspace=self._workspace,
+            made_room=lambda: self.poller.nudge(),
         )
         self._proxy = self._serve_proxy(desk)
-        ears = Ears(self._free, self._take, self.leases.cancel, self.journal.open_jobs, self._end_job)
+        ears = Ears(self._room, self._take, self.leases.cancel, self.journal.open_jobs, self._end_job)
         self.poller = Poller(self.hub, self.leases, ears, self._clock, tags=self.settings.tags, version=VERSION)
         self._resume()
         self.poller.start()
@@ -154,8 +162,8 @@ class Daemon:
         return self._proxy.port if self._proxy is not None and self._around.proxy_address is not None else None
 
     # --- runs ---------------------------------------------------------------------------------------------------
-    def _free(self) -> int:
-        return self.settings.max_runs - len(self.leases)
+    def _room(self) -> Room:
+        return self.leases.room(self.settings.max_runs)
 
     def _take(self, assignment: Assignment) -> None:
         lease = self.leases.take(assignment)

@@ -6,7 +6,7 @@ The `Desk` of the proxy. An algorithm reaches its own children only; their outco
 import io
 import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from proxy.desk import Caller, ChildRun, ChildTask, SubtaskRequest
@@ -24,7 +24,7 @@ from vprotocol.messages.task import SubtaskSubmit, TaskView
 from vprotocol.paths import TaskPath
 from vprotocol.plan import Delegation, Limits, Plan
 from vprotocol.receipt import SignedReceipt
-from vprotocol.states import RunState
+from vprotocol.states import FINAL, RunState
 from vprotocol.subtask import (
     OUTPUT,
     SignedSubtask,
@@ -53,9 +53,12 @@ class DelegationDesk:
         leases: Leases,
         clock: Clock,
         workspace: Path,
+        made_room: Callable[[], None],
     ) -> None:
+        """:param made_room: told when a run begins to wait for others, and leaves its place to them."""
         self._settings, self._hub, self._vault, self._directory = settings, hub, vault, directory
         self._journal, self._leases, self._clock, self._workspace = journal, leases, clock, workspace
+        self._made_room = made_room
 
     # --- asking -------------------------------------------------------------------------------------------------
     def create(self, caller: Caller, request: SubtaskRequest) -> ChildTask:
@@ -74,6 +77,8 @@ class DelegationDesk:
             self._journal.release_subtask(caller.key, reserved.counter)
             raise
         self._journal.record_subtask(caller.key, reserved.counter, view.id, statement.signed.to_wire())
+        self._leases.asked(caller.run_id, view.id)
+        self._made_room()
         return _child(view, request.name)
 
     def _submit(
@@ -160,7 +165,12 @@ class DelegationDesk:
     # --- watching -----------------------------------------------------------------------------------------------
     def task(self, caller: Caller, task_id: int, wait_s: float) -> ChildTask:
         self._own(caller, task_id)
-        return _child(self._hub.task(task_id, wait_s=wait_s))
+        return self._noticed(caller, _child(self._hub.task(task_id, wait_s=wait_s)))
+
+    def _noticed(self, caller: Caller, child: ChildTask) -> ChildTask:
+        if child.state in FINAL:
+            self._leases.answered(caller.run_id, child.id)
+        return child
 
     def children(self, caller: Caller) -> Sequence[int]:
         return [entry.task for entry in self._journal.subtasks(caller.key) if entry.task is not None]
@@ -175,7 +185,7 @@ class DelegationDesk:
         checked = self._parent(caller)
         view = self._hub.task(task_id, include="runs,payloads")
         runs = tuple(self._opened(checked, entry, run) for run in view.runs or ())
-        return ChildTask(view.id, view.name, view.image, view.state, runs)
+        return self._noticed(caller, ChildTask(view.id, view.name, view.image, view.state, runs))
 
     def _opened(self, checked: Checked, entry: SubtaskEntry, run: RunView) -> ChildRun:
         if run.state is not RunState.COMPLETED or run.receipt is None:

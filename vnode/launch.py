@@ -49,7 +49,7 @@ def docker_executor(settings: NodeSettings, attachment: ProxyAttachment | None =
         settings.name,
         proxy=attachment,
         network_pool=settings.network_pool,
-        slots=settings.max_runs,
+        slots=2 * settings.max_runs,  # as many again may wait for subtasks
         probe_targets=(hub_address(settings),),
         relay_image=settings.image,
     )

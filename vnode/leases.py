@@ -7,6 +7,18 @@ from dataclasses import dataclass, field
 from vprotocol.messages.sync import Assignment, HeldLease
 
 
+@dataclass(frozen=True)
+class Room:
+    """Places for further runs: for any, and beyond that for subtasks only."""
+
+    any: int
+    subtasks: int
+
+    def opens(self, before: "Room") -> bool:
+        """Whether there is room of a kind of which there was none before."""
+        return (self.any > 0 and before.any == 0) or (self.subtasks > 0 and before.subtasks == 0)
+
+
 @dataclass
 class Lease:
     """One held run. `token` is the newest that the hub gave for it; results carry the one they were made under."""
@@ -15,6 +27,7 @@ class Lease:
     job: str
     token: str
     progress: int | None = None
+    children: set[int] = field(default_factory=set)  # its unfinished subtasks: it waits and uses next to nothing
     cancelled: threading.Event = field(default_factory=threading.Event)
     stop: Callable[[], None] | None = None  # ends the sandbox, once there is one
 
@@ -68,6 +81,26 @@ class Leases:
         """Jobs that have a run here at this moment."""
         with self._lock:
             return frozenset(lease.job for lease in self._held.values())
+
+    def asked(self, run: int, task: int) -> None:
+        """The run has asked others, and waits for them."""
+        with self._lock:
+            if (lease := self._held.get(run)) is not None:
+                lease.children.add(task)
+
+    def answered(self, run: int, task: int) -> None:
+        with self._lock:
+            if (lease := self._held.get(run)) is not None:
+                lease.children.discard(task)
+
+    def room(self, max_runs: int) -> Room:
+        """Runs that wait for others leave their place to subtasks, else functions that ask their own node would wait
+        for each other for ever. Twice `max_runs` are held at most."""
+        with self._lock:
+            held = len(self._held)
+            busy = sum(1 for lease in self._held.values() if not lease.children)
+        free = max(0, max_runs - held)
+        return Room(free, max(0, min(max_runs - busy, 2 * max_runs - held) - free))
 
     def __len__(self) -> int:
         with self._lock:

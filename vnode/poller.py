@@ -10,7 +10,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from vnode.leases import Leases
+from vnode.leases import Leases, Room
 from vnode.reporter import Hub
 from vprotocol.errors import VestalError
 from vprotocol.messages.sync import Accepts, Assignment, SyncAnswer, SyncRequest
@@ -26,7 +26,7 @@ LONGEST_PAUSE_S = 30.0
 class Ears:
     """What the poller asks and whom it tells."""
 
-    free: Callable[[], int]  # places for further runs
+    room: Callable[[], Room]  # places for further runs
     take: Callable[[Assignment], None]
     cancel: Callable[[int], None]
     open_jobs: Callable[[], Sequence[str]]
@@ -44,7 +44,7 @@ class Poller:
         self._session = secrets.token_hex(16)
         self._lock = threading.Lock()
         self._turn = 0
-        self._asked_for = 0
+        self._asked_for = Room(0, 0)
         self._wait_s = FIRST_WAIT_S
         self._stopping = threading.Event()
         self._draining = threading.Event()
@@ -55,9 +55,10 @@ class Poller:
         self._begin_turn()
 
     def nudge(self) -> None:
-        """A place has become free. Only a held sync that asked for none needs to know."""
+        """A place has become free. Only a held sync that asked for none of its kind needs to know."""
+        room = self._ears.room()
         with self._lock:
-            needed = self._asked_for == 0 and not self._stopping.is_set()
+            needed = room.opens(self._asked_for) and not self._stopping.is_set()
         if needed:
             self._begin_turn()
 
@@ -106,13 +107,14 @@ class Poller:
             return turn == self._turn and not self._stopping.is_set()
 
     def _request(self) -> SyncRequest:
-        want = 0 if self._draining.is_set() else max(0, self._ears.free())
+        room = Room(0, 0) if self._draining.is_set() else self._ears.room()
         with self._lock:
-            self._asked_for = want
+            self._asked_for = room
         return SyncRequest(
             session=self._session,
             leases=self._leases.listed(),
-            want=want,
+            want=room.any,
+            want_subtasks=room.subtasks,
             accepts=Accepts(tags=self._tags),
             wait_s=self._wait_s,
             version=self._version,

@@ -152,3 +152,12 @@ def test_many_jobs_run_beside_each_other(world: Federation) -> None:
     for number, job in enumerate(jobs):
         job.wait(timeout_s=WAIT_S)
         assert job.result()["got"] == {"n": number}
+
+
+def test_functions_that_ask_their_own_node_do_not_wait_for_each_other_for_ever(tmp_path: Path) -> None:
+    """As many central functions as there are places, each asking the node that it runs at."""
+    with Federation(tmp_path, SCRIPT, size=1, node={"max_runs": 2}) as world:
+        jobs = [world.client.run(world.image("central"), "central", on="initiator", delegate=True) for _ in range(5)]
+        for job in jobs:
+            job.wait(timeout_s=WAIT_S)
+            assert job.result() == {"sum": world.organizations[0]}

@@ -29,7 +29,8 @@ class SyncRequest(Message):
 
     session: Annotated[str, Field(min_length=8, max_length=64)]
     leases: tuple[HeldLease, ...] = ()
-    want: Annotated[int, Field(ge=0, le=1000)] = 0
+    want: Annotated[int, Field(ge=0, le=1000)] = 0  # places for any run
+    want_subtasks: Annotated[int, Field(ge=0, le=1000)] = 0  # further places, for subtasks only
     accepts: Accepts = Accepts()
     wait_s: Annotated[float, Field(ge=0, le=60)] = 20.0
     version: str = ""

@@ -6,7 +6,7 @@ lost, or the node's process is new), and only then claims.
 """
 
 import base64
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
@@ -26,7 +26,7 @@ from vserver.authz import Kind, Principal, Target
 from vserver.collaborations.model import Collaboration
 from vserver.events import service as events
 from vserver.hub import Hub
-from vserver.jobs import deadlines, documents
+from vserver.jobs import deadlines, documents, schedule
 from vserver.jobs.leases import hashed
 from vserver.jobs.model import Job, JobNode, Lease, NodeSession, Run, RunOutput, Task
 from vserver.jobs.progress import AT_A_NODE_VALUES, FINAL_VALUES, hold_jobs, queue_topic
@@ -193,7 +193,7 @@ class _Sync:
         """What there is to say, or None."""
         cancel = self._cancelled(session)
         ended = self._ended_jobs(session)
-        claimed = self._claim(session) if self.asked.want else []
+        claimed = self._claim(session) if self.asked.want + self.asked.want_subtasks else []
         runs = _assignments(session, self.hub, [*again, *claimed])
         news = self.hub.told.is_news(self.node_id, [*cancel, *ended])
         self._latest = SyncAnswer(runs=runs, cancel=cancel, ended_jobs=ended, settings=settings_of(self.hub))
@@ -229,17 +229,22 @@ class _Sync:
         return []  # others are faster; their commits wake nobody, but their runs are taken
 
     def _candidates(self, session: Session) -> list[_Candidate]:
-        """The first few in the queue that this node may take: two ranges of one index, whatever the queue's length."""
-        n = self.asked.want
+        """The first few in the queue that this node may take: ranges of one index, whatever the queue's length.
 
-        def first(for_node_id: int) -> Any:
+        Subtasks come first (`schedule.subtask_precedence`), and take the places that are for them alone before others.
+        """
+        everything = self.asked.want + self.asked.want_subtasks
+
+        def first(for_node_id: int, of: Any, n: int) -> Any:
             statement = (
                 select(Run.id, Run.job_id, Run.for_node_id, Run.precedence, Run.turn_at)
                 .where(
                     Run.organization_id == self.organization_id,
                     Run.state == RunState.QUEUED.value,
                     Run.for_node_id == for_node_id,
-                    Run.ready_at <= self.hub.now(),
+                    of,
+                    # "+ 0" keeps the databases from choosing the index of this column and sorting the whole queue.
+                    Run.ready_at + 0 <= self.hub.now(),
                     Run.tags.in_(_subsets(self.tags)),
                 )
                 .order_by(Run.precedence, Run.turn_at, Run.id)
@@ -250,13 +255,31 @@ class _Sync:
                 statement = statement.where(Run.id.not_in(list(self.listed)))
             return select(statement.subquery())
 
-        both = union_all(first(self.node_id), first(0)).subquery()
+        nodes = (self.node_id, 0)
+        ranges = [first(node, Run.precedence < schedule.FIRST_STEP_PRECEDENCE, everything) for node in nodes]
+        if self.asked.want:
+            steps = Run.precedence >= schedule.FIRST_STEP_PRECEDENCE
+            ranges += [first(node, steps, self.asked.want) for node in nodes]
+        found = union_all(*ranges).subquery()
         rows = session.execute(
-            select(both.c.id, both.c.job_id, both.c.for_node_id)
-            .order_by(both.c.precedence, both.c.turn_at, both.c.id)
-            .limit(n)
+            select(found.c.id, found.c.job_id, found.c.for_node_id, found.c.precedence).order_by(
+                found.c.precedence, found.c.turn_at, found.c.id
+            )
         )
-        return [_Candidate(*row) for row in rows]
+        return self._seated((_Candidate(row.id, row.job_id, row.for_node_id), row.precedence) for row in rows)
+
+    def _seated(self, queue: Iterable[tuple[_Candidate, int]]) -> list[_Candidate]:
+        places, for_subtasks = self.asked.want, self.asked.want_subtasks
+        seated = []
+        for candidate, precedence in queue:
+            if precedence < schedule.FIRST_STEP_PRECEDENCE and for_subtasks:
+                for_subtasks -= 1
+            elif places:
+                places -= 1
+            else:
+                continue
+            seated.append(candidate)
+        return seated
 
     def _take(self, session: Session, candidates: Sequence[_Candidate]) -> list[int]:
         """The claim: one guarded UPDATE. Of two nodes one gets a run; the other does not wait for it."""

@@ -39,9 +39,17 @@ def turn_at(ready_at: float, ahead: int) -> float:
     return ready_at + TURN_S * ahead
 
 
+FIRST_STEP_PRECEDENCE = 0  # below it stand subtasks
+
+
 def precedence(priority: int) -> int:
     """Small goes first; priority 9 is the highest."""
     return 9 - priority
+
+
+def subtask_precedence(precedence: int) -> int:
+    """Before every step of a plan: whoever asked holds its place and waits."""
+    return precedence if precedence < FIRST_STEP_PRECEDENCE else precedence - 10
 
 
 def consumers(plan: Plan, step: str) -> list[PlanStep]:

@@ -215,7 +215,7 @@ def _runs(session: Session, parent: Parent, statement: SignedSubtask, task: Task
             attempts=subtask.limits.attempts,
             tags="",
             tolerated=True,
-            precedence=above.precedence,
+            precedence=schedule.subtask_precedence(above.precedence),
             turn_at=schedule.turn_at(now, waiting.get(numbers[target.organization], 0)),
             ready_at=now,
             queued_at=now,
