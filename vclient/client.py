@@ -141,10 +141,12 @@ class Client:
 
     # --- who could be asked ---------------------------------------------------------------------------------------
     def collaborations(self) -> tuple[Collaboration, ...]:
+        self._connection.forget_lists()
         return self._connection.collaborations()
 
     def organizations(self, collaboration: str | int | None = None) -> list[MemberView]:
         """Who is there, with words, and whether they were accepted and verified here. Looking accepts nobody."""
+        self._connection.forget_lists()
         chosen = None if collaboration is None else self._connection.collaboration(collaboration)
         return self._connection.members.views(self._connection.organizations(chosen), chosen)
 
@@ -159,6 +161,7 @@ class Client:
 
         :raises IdentityChanged, KeyLogInvalid: what the hub shows cannot be believed.
         """
+        self._connection.forget_lists()
         chosen = self._connection.collaboration(collaboration)
         found = self._connection.organization(organization, self._connection.organizations(chosen))
         return self._connection.members.accept(chosen, found)

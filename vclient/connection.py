@@ -26,6 +26,7 @@ from vruntime.http import Http
 from vruntime.trust_store import TrustStore
 
 REMEMBERED_S = 60.0  # lists of the hub that each submission needs
+JUST_NOW_S = 0.5
 Found = TypeVar("Found")
 
 
@@ -77,10 +78,13 @@ class Connection:
         )
 
     # --- lists of the hub -----------------------------------------------------------------------------------------
-    def forget_lists(self) -> None:
-        """Ask the hub again: somebody else has logged in, or something was changed."""
+    def forget_lists(self) -> bool:
+        """Ask the hub again next time; whether anything older than this very moment was remembered."""
         with self._lock:
+            now = self.clock.monotonic()
+            old = any(now - one.asked_at_s > JUST_NOW_S for one in self._remembered.values())
             self._remembered.clear()
+            return old
 
     def whoami(self) -> Whoami:
         return self._recall("whoami", lambda: token_api.whoami(self.http))

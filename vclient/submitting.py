@@ -11,7 +11,7 @@ from typing import Any
 
 from vclient.api import job as job_api
 from vclient.connection import Connection
-from vclient.errors import NotEncrypted
+from vclient.errors import MemberNotReady, NewMember, NotEncrypted
 from vclient.images import Digests, ImageRef, Images
 from vclient.planning import (
     Circumstances,
@@ -24,7 +24,7 @@ from vclient.planning import (
 )
 from vclient.workflow import Workflow
 from vprotocol.envelope import Sealed, Suite
-from vprotocol.errors import UsageError
+from vprotocol.errors import NotFound, UsageError, VestalError
 from vprotocol.ids import Fingerprint
 from vprotocol.messages.collaboration import Collaboration
 from vprotocol.messages.documents import SignedMessage
@@ -81,6 +81,15 @@ def prepare(connection: Connection, workflow: Workflow | Definition, settings: S
 
     :raises NewMember: `all` is asked for, and somebody was not accepted.
     """
+    try:
+        return _prepared(connection, workflow, settings)
+    except (MemberNotReady, NewMember, NotFound, UsageError):
+        if not connection.forget_lists():
+            raise
+        return _prepared(connection, workflow, settings)  # what the hub lists may have changed since it was asked
+
+
+def _prepared(connection: Connection, workflow: Workflow | Definition, settings: Settings) -> Prepared:
     definition = workflow.definition() if isinstance(workflow, Workflow) else workflow
     built = workflow if isinstance(workflow, Workflow) else None
     collaboration = connection.collaboration(settings.collaboration)
@@ -150,7 +159,11 @@ def submit(
         plan_of(prepared.workflow, prepared.circumstances, sealed, targets=prepared.targets, finals=prepared.finals)
     )
     message = JobSubmit(plan=SignedMessage.from_wire(plan.signed.to_wire()), orders=tuple(desk.inline))
-    return plan, job_api.submit(connection.http, message)
+    try:
+        return plan, job_api.submit(connection.http, message)
+    except VestalError:
+        connection.forget_lists()  # a member may have left: the next attempt asks the hub anew
+        raise
 
 
 class _Desk:

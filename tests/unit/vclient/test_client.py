@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.vclient.federation import DIGEST, IMAGE, Fails, Federation, Outputs, Raw
 from vclient import ImageRef, JobFailed, Workflow, gather, order
-from vclient.errors import DigestMissing, NotEncrypted, NoUserKey, Undecodable
+from vclient.errors import DigestMissing, MemberNotReady, NotEncrypted, NoUserKey, Undecodable
 from vclient.settings import ClientSettings, CollaborationSettings, HubSettings
 from vprotocol.errors import (
     BadMessage,
@@ -348,3 +348,23 @@ def test_a_dry_run_seals_and_sends_nothing(federation, client):
     (step,) = client.explain(IMAGE, on=["Beta"], delegate=True)
     assert (step.organizations, step.may_ask) == (("Beta",), ("Alpha", "Beta", "Gamma"))
     assert {verb for verb, path in federation.requests if not path.startswith("/token")} == {"GET"}
+
+
+def test_what_has_changed_at_the_hub_is_found_when_it_matters(federation, connect):
+    clock = ManualClock(now=federation.now)
+    client = connect(federation, clock=clock)
+    gamma = federation.sites[2]
+
+    def unborn(verb, path, body):
+        if path == "/organization":
+            body["data"] = [
+                {**item, "fingerprint": None} if item["id"] == gamma.number else item for item in body["data"]
+            ]
+        return body
+
+    federation.lie = unborn
+    with pytest.raises(MemberNotReady):
+        client.run(IMAGE, "m")
+    clock.advance(2)
+    federation.lie = lambda verb, path, body: body  # its node has started
+    assert len(client.run(IMAGE, "m").results()) == 3
