@@ -115,7 +115,8 @@ def check(assignment: Assignment, own: Fingerprint, directory: Directory, at: in
     plan.verify(issuer)
     plan.plan.check_time(at)
     trust = {found.fingerprint: directory.known(found.fingerprint).level for found in plan.plan.organizations}
-    trust.setdefault(plan.plan.issuer.organization, directory.known(plan.plan.issuer.organization).level)
+    for party in (plan.plan.issuer, *plan.plan.readers):  # whoever signs or reads is judged like whoever takes part
+        trust.setdefault(party.organization, directory.known(party.organization).level)
     statements = [SignedSubtask.from_wire(item.to_wire()) for item in assignment.statements]
     path = TaskPath.parse(assignment.path)
     run = expected_run(plan, path, own, statements, node_key=directory.node_key, now=at)

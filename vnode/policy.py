@@ -10,6 +10,7 @@ from vnode.config import ANY, DataSource, NodeSettings, first_match, pattern_mat
 from vprotocol.envelope import Suite
 from vprotocol.plan import ExpectedRun, Limits, Plan, PlanImage
 from vprotocol.reasons import Reason
+from vprotocol.words import spoken
 from vruntime.trust_store import TrustLevel
 
 
@@ -63,12 +64,18 @@ def _about_people(settings: NodeSettings, question: Question) -> tuple[Objection
     if policy.users is not None and issuer.key not in policy.users:
         found.append(Objection(Reason.POLICY, f"the user key {issuer.key} may not ask (policy.users)"))
     if policy.trust is TrustLevel.VERIFIED:
-        for organization in question.plan.organizations:
-            if question.trust.get(organization.fingerprint) is not TrustLevel.VERIFIED:
-                found.append(
-                    Objection(Reason.IDENTITY, f"the words of {organization.name} were not compared (policy.trust)")
-                )
+        for fingerprint, name in _everybody(question.plan).items():
+            if question.trust.get(fingerprint) is not TrustLevel.VERIFIED:
+                found.append(Objection(Reason.IDENTITY, f"the words of {name} were not compared (policy.trust)"))
     return tuple(found)
+
+
+def _everybody(plan: Plan) -> dict[str, str]:
+    """Fingerprint and name of whoever takes part, signs or reads."""
+    names = {organization.fingerprint: organization.name for organization in plan.organizations}
+    for party in (plan.issuer, *plan.readers):
+        names.setdefault(party.organization, f"the reader {spoken(party.organization)}")
+    return names
 
 
 def _about_encryption(settings: NodeSettings, question: Question) -> tuple[Objection, ...]:

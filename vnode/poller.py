@@ -94,6 +94,8 @@ class Poller:
                     log.warning("the hub did not answer a sync: %s", error)
                     self._clock.wait(self._stopping, _pause_s(failures))
                     continue
+                if self._stopping.is_set():
+                    return  # the hub hands out again what this answer brought
                 failures = 0
                 self.connected.set()
                 self._wait_s = answer.settings.wait_s
