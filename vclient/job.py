@@ -54,7 +54,7 @@ class Job:
         if view.id != job_id or plan.plan.job != job_id:
             raise PlanMismatch("the hub shows another job than the one asked for")
         issuer = plan.plan.issuer
-        own = issuer.key == connection.key.id
+        own = connection.places.user_key.exists() and issuer.key == connection.key.id
         plan.verify(connection.key.public if own else connection.directory.user_key(issuer.organization, issuer.key))
         return cls(connection, plan, view)
 

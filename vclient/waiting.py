@@ -10,6 +10,8 @@ from vruntime.clock import Clock, Deadline
 from vruntime.http import Http
 
 HELD_S = 20.0  # most proxies cut silent connections at 30 or 60 seconds
+OUTAGE_S = 300.0  # a hub that is away for less than this, such as for an upgrade, is waited for
+GRACE_S = 15.0
 
 Progress = Callable[[JobView], None]
 
@@ -26,7 +28,7 @@ def wait(
     """The job when it has ended.
 
     :param progress: called with the job whenever something has happened to it.
-    :raises DeadlineExceeded: it has not ended within `timeout_s`; it goes on all the same.
+    :raises DeadlineExceeded: it has not ended within `timeout_s`; it goes on all the same. Unreachable: no hub.
     """
     deadline = Deadline.after(clock, timeout_s)
     while view.state not in FINAL:
@@ -39,7 +41,14 @@ def wait(
         before = view.version
         # Who does not want to hear of every step is answered once, when it has ended.
         since = None if progress is None else before
-        view = job_api.held(http, view.id, wait_s=min(HELD_S, remaining_s), since=since, include=include)
+        view = job_api.held(
+            http,
+            view.id,
+            wait_s=min(HELD_S, remaining_s),
+            since=since,
+            include=include,
+            deadline_s=min(OUTAGE_S, remaining_s + GRACE_S),
+        )
         if progress is not None and view.version != before:
             progress(view)
     return view

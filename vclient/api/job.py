@@ -21,10 +21,14 @@ def job(http: Http, job_id: str, *, include: Sequence[str] = ()) -> JobView:
     return JobView.from_wire(http.get(f"/job/{job_id}", params=_including(include)))
 
 
-def held(http: Http, job_id: str, *, wait_s: float, since: int | None, include: Sequence[str] = ()) -> JobView:
+def held(
+    http: Http, job_id: str, *, wait_s: float, since: int | None, include: Sequence[str] = (), deadline_s: float
+) -> JobView:
     """The job as soon as it has changed since `since` (without it: has ended), at the latest after `wait_s`."""
     params = {"wait": max(1, math.ceil(wait_s)), "since": since, **_including(include)}
-    return JobView.from_wire(http.long_poll("GET", f"/job/{job_id}", wait_s=wait_s, params=params))
+    return JobView.from_wire(
+        http.long_poll("GET", f"/job/{job_id}", wait_s=wait_s, deadline_s=deadline_s, params=params)
+    )
 
 
 def cancel(http: Http, job_id: str) -> JobView:

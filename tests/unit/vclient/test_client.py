@@ -3,6 +3,7 @@
 import os
 
 import pytest
+import requests
 
 from tests.unit.vclient.federation import DIGEST, IMAGE, Fails, Federation, Outputs, Raw
 from vclient import ImageRef, JobFailed, Workflow, gather, order
@@ -16,6 +17,7 @@ from vprotocol.errors import (
     LoginFailed,
     NotAuthenticated,
     NotFound,
+    Unreachable,
     UsageError,
 )
 from vprotocol.reasons import Reason
@@ -368,3 +370,39 @@ def test_what_has_changed_at_the_hub_is_found_when_it_matters(federation, connec
     clock.advance(2)
     federation.lie = lambda verb, path, body: body  # its node has started
     assert len(client.run(IMAGE, "m").results()) == 3
+
+
+def test_waiting_survives_a_hub_that_is_upgraded(federation, connect):
+    clock = ManualClock(now=federation.now)
+    job = connect(federation, clock=clock).run(IMAGE, "m")
+    answer = federation.adapter.send
+    back_at_s = clock.monotonic() + 120
+
+    def away(request, *args, **options):
+        if clock.monotonic() < back_at_s:
+            raise requests.ConnectionError("away")
+        return answer(request, *args, **options)
+
+    federation.adapter.send = away
+    assert job.wait() is RunState.COMPLETED
+
+
+def test_waiting_for_a_hub_that_stays_away_ends(federation, connect):
+    clock = ManualClock(now=federation.now)
+    job = connect(federation, clock=clock).run(IMAGE, "m")
+
+    def away(*args, **options):
+        raise requests.ConnectionError("away")
+
+    federation.adapter.send = away
+    with pytest.raises(Unreachable):
+        job.wait()
+    assert clock.monotonic() <= 300
+
+
+def test_a_colleague_without_a_key_sees_how_a_job_goes(federation, client, connect):
+    job = client.run(IMAGE, "m")
+    seen = connect(federation, name="colleague", key=False).job(job.id)
+    assert seen.wait() is RunState.COMPLETED
+    with pytest.raises(NoUserKey):
+        seen.results()
