@@ -348,19 +348,26 @@ def test_a_held_read_answers_when_the_version_has_grown(federation: Federation) 
     assert grown["version"] > unchanged["version"] and grown["state"] == "leased"
 
 
-def test_priority_goes_first_and_jobs_take_turns(federation: Federation) -> None:
-    step = Step("central", [0], final=("output",), delegation=delegation(federation, children=10))
-    federation.submit(federation.draft([step]))
+def test_priority_goes_first_and_subtasks_before_steps(federation: Federation) -> None:
+    normal = federation.submit(federation.simple([1]))
+    urgent = federation.submit(federation.simple([1], priority=9))
+    asking = central(federation)
     parent_node = federation.node(0)
     (parent,) = parent_node.claim()
-    for counter in (1, 2, 3):
-        parent_node.post("/task", parent_node.subtask(parent, federation, [1], counter=counter))
-    late = federation.submit(federation.simple([1]))
-    urgent = federation.submit(federation.simple([1], priority=9))
+    parent_node.post("/task", parent_node.subtask(parent, federation, [1]))
     order = [assignment["job"] for assignment in federation.node(1).claim()]
-    assert order[0] == urgent["id"]
-    assert order.index(late["id"]) == 2  # after the first child of the large job, before the others
-    assert len(order) == 5
+    assert order == [asking["id"], urgent["id"], normal["id"]]
+
+
+def test_jobs_take_turns(federation: Federation) -> None:
+    large, small = central(federation), central(federation)
+    parent_node = federation.node(0)
+    parents = {parent["job"]: parent for parent in parent_node.claim()}
+    for counter in (1, 2, 3):
+        parent_node.post("/task", parent_node.subtask(parents[large["id"]], federation, [1], counter=counter))
+    parent_node.post("/task", parent_node.subtask(parents[small["id"]], federation, [1]))
+    order = [assignment["job"] for assignment in federation.node(1).claim()]
+    assert order == [large["id"], small["id"], large["id"], large["id"]]
 
 
 def test_events_tell_the_story_in_order(federation: Federation) -> None:

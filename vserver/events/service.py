@@ -69,7 +69,8 @@ def _write_pending(session: Session) -> None:
     session.flush()
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _PG_LOCK})
-    session.execute(insert(Event), rows)
+    # Through the table: the ORM would make a statement for every set of columns that are not null.
+    session.execute(insert(Event.__table__), rows)  # type: ignore[arg-type]
 
 
 @event.listens_for(Session, "after_rollback")
