@@ -6,14 +6,50 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
-from vprotocol.ids import Fingerprint, KeyId, Label, Name128
+from vprotocol.ids import HEX_128, Fingerprint, KeyId, Label, Name128
 from vprotocol.workflow.definition import seconds, size
 from vruntime.config import ConfigModel
 from vruntime.trust_store import TrustLevel
 
-Seconds = Annotated[int, BeforeValidator(seconds), Field(ge=1)]
-Bytes = Annotated[int, BeforeValidator(size), Field(ge=1)]
 ANY: Literal["any"] = "any"
+
+
+def _seconds(value: Any) -> Any:
+    read = seconds(value)
+    if isinstance(read, str):
+        raise ValueError("is no time; write 90s, 10m, 1h or 7d")
+    return read
+
+
+def _bytes(value: Any) -> Any:
+    read = size(value)
+    if isinstance(read, str):
+        raise ValueError("is no size; write 512MiB or 4GiB")
+    return read
+
+
+def _address(value: str) -> str:
+    if not re.fullmatch(r"https?://[^\s]+", value):
+        raise ValueError("an address starts with https:// (or http://) and has no blank")
+    return value
+
+
+def _node_name(value: str) -> str:
+    if not re.fullmatch(r"[a-z0-9][a-z0-9_.-]{0,40}", value):
+        raise ValueError("a node's name has small letters, digits, '_', '.' or '-', at most 41: such as hospital-a")
+    return value
+
+
+def _names(value: Any) -> Any:
+    listed = isinstance(value, list | tuple) and all(isinstance(one, str) and HEX_128.fullmatch(one) for one in value)
+    if value != ANY and not listed:
+        raise ValueError("must be any, or a list of names of 32 hex digits each (`vclient collaborations` shows them)")
+    return value
+
+
+Grants = Annotated[tuple[Name128, ...] | Literal["any"], BeforeValidator(_names)]
+Seconds = Annotated[int, BeforeValidator(_seconds), Field(ge=1)]
+Bytes = Annotated[int, BeforeValidator(_bytes), Field(ge=1)]
 
 
 def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
@@ -25,7 +61,7 @@ FilePath = Annotated[Path, AfterValidator(_beside_the_file)]
 
 
 class HubSettings(ConfigModel):
-    url: Annotated[str, Field(pattern=r"^https?://[^\s]+$")]
+    url: Annotated[str, AfterValidator(_address)]
     api_key: Annotated[str, Field(min_length=16, repr=False)]
     ca_bundle: FilePath | None = None
     proxies: dict[str, str] = Field(default_factory=dict)
@@ -40,8 +76,8 @@ class DataSource(ConfigModel):
     query: str | None = None
     sheet_name: str | None = None
     parameters: dict[str, str] = Field(default_factory=dict, repr=False)
-    collaborations: tuple[Name128, ...] | Literal["any"] = ()
-    projects: tuple[Name128, ...] | Literal["any"] = ()
+    collaborations: Grants = ()
+    projects: Grants = ()
     open: bool = False  # public or synthetic: may be used without isolation
     describe: Literal["none", "schema"] = "none"
     seen_at: FilePath | None = None  # where a node in a container reads it; written by `vnode start` only
@@ -86,7 +122,7 @@ class ProcessImageSettings(ConfigModel):
 
 
 class NodeSettings(ConfigModel):
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_.-]{0,40}$")]
+    name: Annotated[str, AfterValidator(_node_name)]
     hub: HubSettings
     organization: Annotated[str | None, Field(max_length=200)] = None  # its name in a new identity
     private_key: FilePath | None = None  # the organization key
