@@ -77,8 +77,8 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 def _failed(talk: Talk, sentence: str, details: str) -> int:
     if details:
-        talk.console.print(details, markup=False)
-    talk.console.print(f"the demo failed: {sentence}", markup=False, style="red")
+        talk.console.print(details, markup=False, soft_wrap=True)
+    talk.console.print(f"the demo failed: {sentence}", markup=False, style="red", soft_wrap=True)
     return FAILED
 
 

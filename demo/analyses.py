@@ -5,7 +5,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+from demo.programs import DemoFailed, last_lines
 from vclient import Client, Workflow, gather
+from vclient.errors import JobFailed
 from vclient.images import ImageRef
 from vclient.job import Job
 from vclient.workflow import order
@@ -78,5 +80,9 @@ def _timed(submit: Callable[[], Job], progress: Progress) -> Answer:
         percent = max((run.progress or 0 for run in runs), default=0)
         progress(f"{sum(view.counts.values())} runs so far" + (f", {percent} %" if percent else ""))
 
-    job.wait(WITHIN_S, progress=show)
-    return Answer(job.result(timeout_s=WITHIN_S), time.monotonic() - before_s)
+    try:
+        job.wait(WITHIN_S, progress=show)
+        return Answer(job.result(timeout_s=WITHIN_S), time.monotonic() - before_s)
+    except JobFailed as error:
+        said = "\n".join(f"--- log of {log.path} at {log.organization}\n{last_lines(log.text)}" for log in job.logs())
+        raise DemoFailed(str(error), said) from error

@@ -14,6 +14,7 @@ from demo.nodes import Hospital
 from demo.programs import DemoFailed, Programs, at_once
 from demo.talk import Talk
 from vclient import Client
+from vprotocol.errors import VestalError
 
 
 @dataclass(frozen=True)
@@ -50,9 +51,10 @@ class Federation:
     def __enter__(self) -> "Federation":
         try:
             self._start()
-        except BaseException:
+        except BaseException as error:
+            explained = self.explained(error)
             self.stop()
-            raise
+            raise explained from error
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -126,10 +128,15 @@ class Federation:
             os.kill(self.hub.pid, signal.SIGKILL)
 
     # --- when something has failed ------------------------------------------------------------------------------
-    def last_words(self) -> str:
-        """The last log lines of everybody who takes part."""
-        said = [self.hub.last_words(), *(each.last_words() for each in self.hospitals)]
-        return "\n".join(words for words in said if words)
+    def explained(self, error: BaseException) -> BaseException:
+        """The error with the last log lines of hub and nodes, which are gone when the federation has ended."""
+        if not isinstance(error, DemoFailed | VestalError | OSError):
+            return error
+        hint = getattr(error, "hint", None) or ""
+        said = str(error) if isinstance(error, DemoFailed) else f"{type(error).__name__}: {error} {hint}".strip()
+        words = [self.hub.last_words(), *(each.last_words() for each in self._nodes_started)]
+        details = getattr(error, "details", "")
+        return DemoFailed(said, "\n".join(filter(None, [*words, details])))
 
     def how_to_reach(self) -> list[str]:
         """For whoever keeps it running."""

@@ -16,7 +16,7 @@ from vnode.executors.process_image import process_image
 Executor = Literal["docker", "process"]
 LOOPBACK = "127.0.0.1"
 IMAGE = "vestal-statistics"
-PACKAGE = "vestal_statistics"
+PACKAGE = "vestal_statistics.algorithm"
 PROJECT = ROOT / "examples" / "vestal-statistics"
 NODE_IMAGE = "vestal:latest"
 IMAGES_WITHIN_S = 1800

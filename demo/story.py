@@ -10,13 +10,12 @@ from demo.analyses import Answer
 from demo.confidential import secrets
 from demo.federation import Federation, Plan
 from demo.needles import Needle, Secret, needles
-from demo.programs import ROOT, DemoFailed
+from demo.programs import ROOT
 from demo.report import HubSaw, Part, Report
 from demo.search import Searched, search
 from demo.talk import Talk
 from demo.visible import visible
 from examples.split import write_parts
-from vprotocol.errors import VestalError
 
 WDBC = ROOT / "examples" / "data" / "wdbc.csv"
 TITLES = {
@@ -87,7 +86,7 @@ def tell(options: Options, folder: Path, talk: Talk, setup_before_s: float = 0.0
             found, seen = _looked_at(federation, searched, spelled, talk)
             times.mark("search")
         except BaseException as error:
-            raise _explained(error, federation) from error
+            raise federation.explained(error) from error
         control = _control(folder / "control", data, spelled, talk)
         times.mark("control run")
         report = Report(
@@ -152,7 +151,7 @@ def _control(folder: Path, data: Data, spelled: list[Needle], talk: Talk) -> Sea
             with talk.step("searching what that hub has"):
                 return search(federation.hub.files().pieces(), spelled)
         except BaseException as error:
-            raise _explained(error, federation) from error
+            raise federation.explained(error) from error
 
 
 def _compared(answers: dict[str, Answer], data: Data) -> dict[str, Part]:
@@ -170,12 +169,3 @@ def _compared(answers: dict[str, Answer], data: Data) -> dict[str, Part]:
         rounds=int(logistic.value["rounds"]),
     )
     return parts
-
-
-def _explained(error: BaseException, federation: Federation) -> BaseException:
-    """The error with the last words of hub and nodes, which are gone when the federation has ended."""
-    if isinstance(error, DemoFailed | VestalError | OSError):
-        hint = getattr(error, "hint", None)
-        said = f"{type(error).__name__}: {error}" + (f" {hint}" if hint else "")
-        return DemoFailed(said, "\n".join(filter(None, (getattr(error, "details", ""), federation.last_words()))))
-    return error

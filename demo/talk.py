@@ -18,7 +18,7 @@ class Talk:
         self._started_s = time.monotonic()
 
     def say(self, text: str) -> None:
-        self.console.print(f"[dim]{self._elapsed_s():5.1f} s[/dim]  {escape(text)}")
+        self.console.print(f"[dim]{self._elapsed_s():5.1f} s[/dim]  {escape(text)}", soft_wrap=True)
 
     def heading(self, text: str) -> None:
         self.console.print(f"\n[bold]{escape(text)}[/bold]")
