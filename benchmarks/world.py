@@ -5,7 +5,6 @@ with World(folder, Ground.docker(), nodes=3) as world:
 """
 
 import json
-import os
 import secrets
 import select
 import signal
@@ -17,25 +16,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
-
+from benchmarks.programs import ROOT, HubProcess, Programs, WorldFailed
 from vclient.client import Client
 from vclient.images import ImageRef
 from vclient.sealing import write_request
 from vnode.executors.process_image import process_image
 from vruntime.atomic import make_private_folder, write_new
 
-ROOT = Path(__file__).resolve().parents[1]
 IMAGE, PACKAGE, PROJECT = "vestal-statistics", "vestal_statistics", ROOT / "examples" / "vestal-statistics"
-COMMAND_WITHIN_S = 120
 IMAGES_WITHIN_S = 1800
 NODE_READY_WITHIN_S = 180
 NODE_STOP_WITHIN_S = 90
 RESEARCHER = "ada"
-
-
-class WorldFailed(Exception):
-    """Something that a bench needs did not work."""
 
 
 @dataclass(frozen=True)
@@ -100,7 +92,8 @@ class World:
             Node(f"bench-{token}-{number}", f"Hospital {number}", folder / f"trace-{number}.jsonl")
             for number in range(1, nodes + 1)
         ]
-        self.hub_url, self.hub_pid = "", 0
+        self.programs = Programs(folder)
+        self.hub = HubProcess(self.programs)
         self._client: Client | None = None
 
     @property
@@ -121,14 +114,13 @@ class World:
 
     def client_of(self, folder: Path) -> Client:
         """One more client of the same researcher, with her key and what she knows (a program of its own needs one)."""
-        return Client(self.hub_url, folder=folder, first_contact=True)
+        return Client(self.hub.url, folder=folder, first_contact=True)
 
     # --- starting -------------------------------------------------------------------------------------------------
     def _start(self) -> None:
         password, collaboration = secrets.token_urlsafe(18), secrets.token_hex(16)
         keys = self._make_hub(password, collaboration)
-        started = self.run("vserver", "start", "bench", "--user")
-        self.hub_url, self.hub_pid = started["url"], started["pid"]
+        self.hub.start()
         for node in self.nodes:
             self._configure(node, keys[node.name])
         with ThreadPoolExecutor(len(self.nodes)) as pool:
@@ -138,19 +130,12 @@ class World:
         self._client.new_key(RESEARCHER)
         request = self.folder / "request.json"
         write_request(request, self._client.key_request(RESEARCHER))
-        self.run("vnode", "keys", "certify", request, "--node", self.nodes[0].name, "--user", "--yes")
+        self.programs.run("vnode", "keys", "certify", request, "--node", self.nodes[0].name, "--user", "--yes")
         for node in self.nodes:
             self._client.accept(node.organization)
 
     def _make_hub(self, password: str, collaboration: str) -> dict[str, str]:
         organizations = [node.organization for node in self.nodes]
-        settings = {
-            "host": "127.0.0.1",
-            "port": 0,
-            "limits": {"writes_per_s": 1e6, "write_burst": 1_000_000, "login_burst": 1000},
-            **self._hub_settings,
-        }
-        self._write("config/server", "bench.yaml", settings)
         write_new(self.folder / "password", password.encode() + b"\n")
         everybody = {
             "organizations": [{"name": name} for name in organizations],
@@ -165,17 +150,13 @@ class World:
             ],
             "nodes": [{"name": node.name, "organization": node.organization} for node in self.nodes],
         }
-        write_new(self.folder / "everybody.yaml", yaml.safe_dump(everybody).encode())
-        made = self.run(
-            "vserver", "import", self.folder / "everybody.yaml", "bench", "--user", "--api-keys", self.folder / "keys"
-        )
-        return {name: Path(path).read_text().strip() for name, path in made["api_key_files"].items()}
+        return self.hub.make(everybody, **self._hub_settings)
 
     def _configure(self, node: Node, api_key: str) -> None:
         settings: dict[str, Any] = {
             "name": node.name,
             "organization": node.organization,
-            "hub": {"url": self.hub_url, "api_key": api_key},
+            "hub": {"url": self.hub.url, "api_key": api_key},
             "executor": self.ground.executor,
             "max_runs": self._max_runs,
             "drain": 5,
@@ -185,11 +166,7 @@ class World:
         }
         if self.ground.executor == "process":
             settings["process_images"] = [{"name": IMAGE, "package": PACKAGE, "path": str(PROJECT)}]
-        self._write("config/node", f"{node.name}.yaml", settings)
-
-    def _write(self, folder: str, name: str, settings: Mapping[str, Any]) -> None:
-        place = make_private_folder(self.folder / "user" / folder)
-        write_new(place / name, yaml.safe_dump(dict(settings), sort_keys=False).encode())
+        self.programs.configure("node", node.name, settings)
 
     def _start_node(self, node: Node) -> None:
         command = [sys.executable, "-m", "benchmarks.node", node.name]
@@ -197,7 +174,7 @@ class World:
             command.append(str(node.trace))
         log = (self.folder / f"{node.name}.log").open("wb")
         node.process = subprocess.Popen(
-            command, cwd=ROOT, env=self._environment, stdout=subprocess.PIPE, stderr=log, start_new_session=True
+            command, cwd=ROOT, env=self.programs.environment, stdout=subprocess.PIPE, stderr=log, start_new_session=True
         )
         assert node.process.stdout is not None
         log.close()
@@ -209,32 +186,6 @@ class World:
     def log_of(self, node: Node) -> str:
         return (self.folder / f"{node.name}.log").read_text(errors="replace")
 
-    # --- commands -------------------------------------------------------------------------------------------------
-    @property
-    def _environment(self) -> dict[str, str]:
-        path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep)
-        return {
-            **os.environ,
-            "VESTAL_HOME": str(self.folder),
-            "PYTHONPATH": path,
-            "NO_PROXY": "*",
-            "no_proxy": "*",
-        }
-
-    def run(self, program: str, *arguments: str | Path) -> Any:
-        """What one of our commands answers.
-
-        :raises WorldFailed: it ended with an error.
-        """
-        command = [sys.executable, "-m", program, *map(str, arguments), "--json"]
-        done = subprocess.run(
-            command, cwd=ROOT, env=self._environment, capture_output=True, text=True, timeout=COMMAND_WITHIN_S
-        )
-        if done.returncode:
-            raise WorldFailed(f"`{program} {' '.join(map(str, arguments))}` failed: {done.stderr[-3000:]}")
-        lines = done.stdout.strip().splitlines()
-        return json.loads(lines[-1]) if lines else None
-
     # --- ending ---------------------------------------------------------------------------------------------------
     def _stop(self) -> None:
         if self._client is not None:
@@ -245,8 +196,7 @@ class World:
         for node in self.nodes:
             if node.process is not None:
                 self._await_end(node.process)
-        if self.hub_pid:
-            self.run("vserver", "stop", "bench", "--user")
+        self.hub.stop()
 
     @staticmethod
     def _await_end(process: subprocess.Popen[bytes]) -> None:
