@@ -81,8 +81,10 @@ def test_a_run_costs_few_statements_and_one_commit_a_request(
     with capsys.disabled():
         print("\nstatements:", ", ".join(f"{name} {len(cost.statements)}" for name, cost in costs.items()))
     bounds = {"submit": 14, "sync": 16, "start": 5, "result": 12, "repeated": 2, "idle": 9, "read": 7}
+    # PostgreSQL: the lock of the events' order, and that of the jobs of a sync.
+    extra = 0 if federation.hub.database.is_sqlite else 2
     for name, most in bounds.items():
-        assert len(costs[name].statements) <= most, (name, costs[name].statements)
+        assert len(costs[name].statements) <= most + extra, (name, costs[name].statements)
     for name in ("submit", "sync", "start", "result"):
         assert costs[name].commits == 1, name
 

@@ -10,12 +10,14 @@ from typing import Any
 from sqlalchemy import Select, and_, event, insert, or_, select, text
 from sqlalchemy.orm import Session
 
-from vprotocol.errors import Forbidden
+from vprotocol.errors import NotFound
 from vprotocol.roles import Action, Resource, Scope
 from vserver import authz
 from vserver.authz import Principal, Target
+from vserver.collaborations import service as collaborations
 from vserver.db import after_commit
 from vserver.events.model import Event
+from vserver.jobs.model import Job
 from vserver.organizations import service as organizations
 
 TOPIC = "events"
@@ -115,14 +117,16 @@ def post(
 ) -> None:
     """A custom event.
 
-    :raises Forbidden: the caller may not speak in this collaboration.
+    :raises Forbidden: the caller may not speak in this collaboration. :raises NotFound: no such collaboration or job.
     """
     own = {principal.organization_id} if principal.organization_id is not None else set()
     inside = collaboration_id in principal.collaboration_ids
     target = Target(organizations=frozenset(own if inside else ()), collaborations=frozenset({collaboration_id}))
     authz.require(principal, Resource.EVENT, Action.CREATE, target)
-    if not inside and authz.require_some(principal, Resource.EVENT, Action.CREATE) is not Scope.GLOBAL:
-        raise Forbidden()
+    if not inside:
+        collaborations.collaboration(session, min(max(collaboration_id, 0), 2**31 - 1))
+    if job_id is not None and session.scalar(select(Job.id).where(Job.id == job_id)) is None:
+        raise NotFound("There is no such job.", fields={"/job_id": "unknown"})
     node_id = principal.id if principal.kind is authz.Kind.NODE else None
     append(
         session,

@@ -29,11 +29,12 @@ from vserver.hub import Hub
 from vserver.jobs import deadlines, documents, schedule
 from vserver.jobs.leases import hashed
 from vserver.jobs.model import Job, JobNode, Lease, NodeSession, Run, RunOutput, Task
-from vserver.jobs.progress import AT_A_NODE_VALUES, FINAL_VALUES, hold_jobs, queue_topic
+from vserver.jobs.progress import AT_A_NODE_VALUES, FINAL_VALUES, grow, hold_jobs, queue_topic
+from vserver.jobs.queries import LARGEST_ID
+from vserver.jobs.schedule import MOST_TAGS
 from vserver.nodes.model import Node
 from vserver.payloads import service as payloads
 
-MOST_TAGS = 10  # a node's; each set of them is a value that is looked for
 MOST_INLINE_BYTES = 4 * 1024 * 1024  # in one answer; what does not fit is fetched
 _TRIES = 3
 
@@ -53,6 +54,8 @@ def sync(hub: Hub, principal: Principal, asked: SyncRequest) -> SyncAnswer:
     authz.require(
         principal, Resource.RUN, Action.EDIT, Target(owners=frozenset({(Kind.ORGANIZATION, principal.organization_id)}))
     )
+    if not all(text.isprintable() for text in (asked.session, asked.version, *asked.accepts.tags)):
+        raise BadRequest("Session, version and tags are printable text.")
     if len(asked.accepts.tags) > MOST_TAGS:
         raise BadRequest(f"A node has at most {MOST_TAGS} tags.", fields={"/accepts/tags": "too many"})
     deadlines.apply_due(hub)
@@ -66,15 +69,23 @@ class _Candidate:
     for_node_id: int
 
 
+@dataclass(frozen=True)
+class _Held:
+    id: int
+    attempt: int
+    job_id: str
+
+
 class _Sync:
     """One sync request."""
 
     def __init__(self, hub: Hub, node_id: int, organization_id: int, asked: SyncRequest) -> None:
         self.hub, self.node_id, self.organization_id, self.asked = hub, node_id, organization_id, asked
-        self.listed = {lease.run: lease for lease in asked.leases}
+        self.listed = {lease.run: lease for lease in asked.leases if 1 <= lease.run <= LARGEST_ID}
         self.serial = 0
         self.tags: tuple[str, ...] = ()
         self._next_ready_at: float | None = None
+        self._beaten = 0  # times in a row that others were faster
         self._latest = SyncAnswer(settings=settings_of(hub))  # what is answered when the wait is over
 
     def answer(self) -> SyncAnswer:
@@ -85,9 +96,10 @@ class _Sync:
         with self.hub.signals.listen(topics) as ear:
             found = self._arrive()
             while found is None:
-                if deadline.passed() or self.hub.signals.closed:
-                    return self._latest
-                ear.wait(self._until(deadline))
+                if not 0 < self._beaten < _TRIES:  # others took all that was found: there may be more
+                    if deadline.passed() or self.hub.signals.closed:
+                        return self._latest
+                    ear.wait(self._until(deadline))
                 found = self._look_again()
         return found
 
@@ -102,11 +114,12 @@ class _Sync:
     def _arrive(self) -> SyncAnswer | None:
         with self.hub.database.write() as session:
             self._count(session)
-            held = self._held(session)
-            listed = [run_id for run_id, attempt in held.items() if self._is_listed(run_id, attempt)]
-            self._renew(session, held, listed)
-            unknown = sorted(set(held) - set(listed))
-            found = self._found(session, again=unknown)
+            held, candidates = self._held(session), self._candidates(session)
+            hold_jobs(session, [*(run.job_id for run in held), *(candidate.job_id for candidate in candidates)])
+            listed = [run.id for run in held if self._is_listed(run)]
+            self._renew(session, [run.id for run in held], listed)
+            unknown = sorted({run.id for run in held} - set(listed))
+            found = self._found(session, unknown, candidates)
             self.hub.signals.notify_after_commit(session, f"sync:{self.node_id}")
         return found
 
@@ -138,18 +151,18 @@ class _Sync:
             events.append(session, "node.online", now, node_id=self.node_id, organization_id=self.organization_id)
             events.wake(session, self.hub.signals.notify)
 
-    def _held(self, session: Session) -> dict[int, int]:
-        """Runs that this node holds, with their attempts."""
+    def _held(self, session: Session) -> list[_Held]:
+        """What this node holds."""
         rows = session.execute(
-            select(Run.id, Run.attempt).where(Run.node_id == self.node_id, Run.state.in_(AT_A_NODE_VALUES))
+            select(Run.id, Run.attempt, Run.job_id).where(Run.node_id == self.node_id, Run.state.in_(AT_A_NODE_VALUES))
         )
-        return {row.id: row.attempt for row in rows}
+        return [_Held(*row) for row in rows]
 
-    def _is_listed(self, run_id: int, attempt: int) -> bool:
-        lease = self.listed.get(run_id)
-        return lease is not None and self.hub.lease_tokens.matches(lease.token, run_id, attempt)
+    def _is_listed(self, held: _Held) -> bool:
+        lease = self.listed.get(held.id)
+        return lease is not None and self.hub.lease_tokens.matches(lease.token, held.id, held.attempt)
 
-    def _renew(self, session: Session, held: dict[int, int], listed: Sequence[int]) -> None:
+    def _renew(self, session: Session, held: Sequence[int], listed: Sequence[int]) -> None:
         if held:
             # What is handed out again in this answer gets a fresh period too.
             session.execute(
@@ -168,7 +181,7 @@ class _Sync:
         changed = [row for row in rows if row.progress != told[row.id]]
         if not changed:
             return
-        hold_jobs(session, [row.job_id for row in changed])
+        grow(session, [row.job_id for row in changed])
         for row in changed:
             session.execute(
                 _quietly(
@@ -187,13 +200,15 @@ class _Sync:
             )
             if serial != self.serial:
                 return SyncAnswer(ended_by_newer=True, settings=settings_of(self.hub))
-            return self._found(session, again=())
+            candidates = self._candidates(session)
+            hold_jobs(session, [candidate.job_id for candidate in candidates])
+            return self._found(session, (), candidates)
 
-    def _found(self, session: Session, again: Sequence[int]) -> SyncAnswer | None:
+    def _found(self, session: Session, again: Sequence[int], candidates: Sequence[_Candidate]) -> SyncAnswer | None:
         """What there is to say, or None."""
         cancel = self._cancelled(session)
         ended = self._ended_jobs(session)
-        claimed = self._claim(session) if self.asked.want + self.asked.want_subtasks else []
+        claimed = self._claim(session, candidates)
         runs = _assignments(session, self.hub, [*again, *claimed])
         news = self.hub.told.is_news(self.node_id, [*cancel, *ended])
         self._latest = SyncAnswer(runs=runs, cancel=cancel, ended_jobs=ended, settings=settings_of(self.hub))
@@ -215,18 +230,17 @@ class _Sync:
         return tuple(job for job in wanted if job not in going)
 
     # --- claiming ----------------------------------------------------------------------------------------------------
-    def _claim(self, session: Session) -> list[int]:
-        for _ in range(_TRIES):
-            candidates = self._candidates(session)
-            if not candidates:
-                self._next_ready_at = self._next_ready(session)
-                return []
-            hold_jobs(session, [candidate.job_id for candidate in candidates])
+    def _claim(self, session: Session, candidates: Sequence[_Candidate]) -> list[int]:
+        claimed: list[int] = []
+        if candidates:
             claimed = self._take(session, candidates)
-            if claimed:
-                self._bind_jobs(session, candidates, claimed)
-                return claimed
-        return []  # others are faster; their commits wake nobody, but their runs are taken
+        elif self.asked.want + self.asked.want_subtasks:
+            self._next_ready_at = self._next_ready(session)
+        self._beaten = self._beaten + 1 if candidates and not claimed else 0
+        if claimed:
+            grow(session, [candidate.job_id for candidate in candidates if candidate.id in set(claimed)])
+            self._bind_jobs(session, candidates, claimed)
+        return claimed
 
     def _candidates(self, session: Session) -> list[_Candidate]:
         """The first few in the queue that this node may take: ranges of one index, whatever the queue's length.
@@ -234,6 +248,8 @@ class _Sync:
         Subtasks come first (`schedule.subtask_precedence`), and take the places that are for them alone before others.
         """
         everything = self.asked.want + self.asked.want_subtasks
+        if not everything:
+            return []
 
         def first(for_node_id: int, of: Any, n: int) -> Any:
             statement = (

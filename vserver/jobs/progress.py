@@ -225,10 +225,18 @@ def queue_topic(organization_id: int) -> str:
 
 
 def hold_jobs(session: Session, job_ids: Iterable[str]) -> None:
-    """Hold several jobs' rows, in the order of their ids, as a `Change` holds one. Their versions grow."""
+    """Hold several jobs' rows, in the order of their ids, before any of their runs is touched. On SQLite there is
+    nothing to do: writes take turns."""
     ids = sorted(set(job_ids))
-    if session.get_bind().dialect.name != "sqlite":
+    if ids and session.get_bind().dialect.name != "sqlite":
         session.execute(select(Job.id).where(Job.id.in_(ids)).order_by(Job.id).with_for_update())
+
+
+def grow(session: Session, job_ids: Iterable[str]) -> None:
+    """Something has happened to these jobs, which are held."""
     session.execute(
-        update(Job).where(Job.id.in_(ids)).values(version=Job.version + 1).execution_options(synchronize_session=False)
+        update(Job)
+        .where(Job.id.in_(sorted(set(job_ids))))
+        .values(version=Job.version + 1)
+        .execution_options(synchronize_session=False)
     )

@@ -13,6 +13,7 @@ from vserver.authz import Kind, Principal, Target
 from vserver.jobs.model import Job, Run, RunOutput, Task
 
 _S = RunState
+LARGEST_ID = 2**31 - 1  # of an INTEGER column on every database
 
 
 def job(session: Session, job_id: str) -> Job:
@@ -30,7 +31,7 @@ def task(session: Session, task_id: int) -> Task:
 
 
 def run(session: Session, run_id: int) -> Run:
-    found = session.get(Run, run_id)
+    found = session.get(Run, run_id) if 1 <= run_id <= LARGEST_ID else None
     if found is None:
         raise NotFound(f"There is no run {run_id}.")
     return found

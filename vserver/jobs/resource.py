@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from flask import Response
 from sqlalchemy import exists
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.orm import Session
 
 from vprotocol import messages as m
@@ -189,11 +190,17 @@ class Jobs(_JobsResource):
             if known is None:
                 checked = submit.check(session, self.principal, plan, decoded(asked.orders), now)
         if known is None:
-            with self.hub.database.write() as session:
-                known = self._known(session, plan)
+            try:
+                with self.hub.database.write() as session:
+                    known = self._known(session, plan)
+                    if known is None:
+                        row = submit.create(session, self.hub.signals.notify, self.principal, checked, now)
+                        return self.views(session).job(row)
+            except IntegrityError:  # the same plan came twice at the same moment: one of them made the job
+                with self.hub.database.read() as session:
+                    known = self._known(session, plan)
                 if known is None:
-                    row = submit.create(session, self.hub.signals.notify, self.principal, checked, now)
-                    return self.views(session).job(row)
+                    raise
         return Response(known.to_json(), 200, mimetype="application/json")
 
     def _known(self, session: Session, plan: SignedPlan) -> JobView | None:

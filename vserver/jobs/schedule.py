@@ -10,6 +10,7 @@ from vprotocol.states import FINAL, UNSUCCESSFUL, RunState, derived
 FIRST_BACK_OFF_S = 1.0
 LONGEST_BACK_OFF_S = 60.0
 TURN_S = 5.0
+MOST_TAGS = 10  # of a node or a step; each set of them is a value that is looked for
 
 
 class Place(NamedTuple):

@@ -18,6 +18,7 @@ from vserver.collaborations.model import Collaboration, Membership
 from vserver.jobs import documents, schedule
 from vserver.jobs.model import Job, JobLabel, Run, Task
 from vserver.jobs.progress import Change, Moved, Notify
+from vserver.jobs.schedule import MOST_TAGS
 from vserver.organizations.model import Organization
 from vserver.payloads import service as payloads
 from vserver.payloads.service import Whole
@@ -67,6 +68,7 @@ def check(session: Session, principal: Principal, plan: SignedPlan, orders: Sequ
             "This collaboration is encrypted; the plan asks for suite 0, which is readable.",
             hint="Submit with encryption.",
         )
+    _check_tags(plan.plan)
     _check_orders(session, principal, plan.plan, orders)
     return Checked(plan, collaboration.id, numbers, tuple(orders))
 
@@ -93,7 +95,8 @@ def create(session: Session, notify: Notify, principal: Principal, checked: Chec
     session.add(job)
     session.flush()
     session.add_all(
-        JobLabel(job_id=plan.job, name=name[:200], value=value[:1000]) for name, value in plan.labels.items()
+        JobLabel(job_id=plan.job, name=name, value=value)
+        for name, value in {name[:200]: value[:1000] for name, value in plan.labels.items()}.items()
     )
     tasks = {step.name: _task(plan, step, now) for step in plan.steps}
     session.add_all(tasks.values())
@@ -161,6 +164,15 @@ def _check_orders(session: Session, principal: Principal, plan: Plan, orders: Se
             hint="Send small orders with the job; upload larger ones before.",
             fields={"step": step, "missing": sorted(missing)},
         )
+
+
+def _check_tags(plan: Plan) -> None:
+    for step in plan.steps:
+        if len(set(step.tags)) > MOST_TAGS or any("," in tag or not tag.isprintable() for tag in step.tags):
+            raise PlanInvalid(
+                f"step `{step.name}` requires tags that no node can have: at most {MOST_TAGS}, without commas",
+                fields={"step": step.name},
+            )
 
 
 def _task(plan: Plan, step: PlanStep, now: float) -> Task:

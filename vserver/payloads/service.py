@@ -107,7 +107,7 @@ def announce(session: Session, parts: Parts, leaves: Sequence[bytes], principal:
         return False
     row = {**_row(parts, principal, now), "leaves": b"".join(leaves)}
     if known is None:
-        session.add(Payload(**row))
+        insert_new(session, Payload, [row])  # another upload of it may begin at this moment
     else:
         session.execute(update(Payload).where(Payload.id == parts.id).values(**row))
         session.refresh(known)
