@@ -6,7 +6,7 @@ Worked out from the data themselves, so that it can be looked for at a hub that 
 from collections.abc import Sequence
 
 from demo import pooled
-from demo.analyses import METHODS, POSITIVE, RIDGE, TARGET
+from demo.analyses import METHODS, POSITIVE, RIDGE, TARGET, TOLERANCE
 from demo.needles import Secret, too_short
 
 
@@ -16,7 +16,7 @@ def secrets(parts: Sequence[pooled.Table], whole: pooled.Table) -> tuple[list[Se
     fit = pooled.logistic(whole.values, [text == POSITIVE for text in whole.texts], RIDGE)
     found = [
         *(Secret("method", name) for name in METHODS),
-        *(Secret("argument", value) for value in (TARGET, POSITIVE, RIDGE)),
+        *(Secret("argument", value) for value in (TARGET, POSITIVE, RIDGE, TOLERANCE)),
         *(Secret("argument", float(value)) for value in fit.first_round),  # what the second round is asked with
         *(Secret("column", name) for name in whole.columns),
         *(Secret("result", float(value)) for values in (truth.mean, truth.std) for value in values),

@@ -75,8 +75,10 @@ def tell(options: Options, folder: Path, talk: Talk, setup_before_s: float = 0.0
             federation.__enter__()
         else:
             kept.enter_context(federation)
+        control = kept.enter_context(_control_federation(folder / "control", data, talk))
         ready_s = time.monotonic()
         times = _Times()
+        talk.heading("Three questions")
         try:
             answers = _asked(federation, here, data, talk)
             times.mark("questions")
@@ -87,13 +89,13 @@ def tell(options: Options, folder: Path, talk: Talk, setup_before_s: float = 0.0
             times.mark("search")
         except BaseException as error:
             raise federation.explained(error) from error
-        control = _control(folder / "control", data, spelled, talk)
+        controlled = _control(control, data, spelled, talk)
         times.mark("control run")
         report = Report(
             executor=chosen,
             nodes=options.nodes,
             parts=_compared(answers, data),
-            hub_saw=HubSaw(searched, not_searched, found, control, seen),
+            hub_saw=HubSaw(searched, not_searched, found, controlled, seen),
             setup_seconds=setup_before_s + ready_s - before_s,
             seconds=time.monotonic() - ready_s,
             where_time_went=times.marks,
@@ -138,20 +140,24 @@ def _looked_at(
         return search(files.pieces(), spelled), visible(files.database)
 
 
-def _control(folder: Path, data: Data, spelled: list[Needle], talk: Talk) -> Searched:
-    """The same questions once more where nothing is sealed: does the search find what is there?
+def _control_federation(folder: Path, data: Data, talk: Talk) -> Federation:
+    """A throw-away one where nothing is sealed.
 
-    Processes do, whatever the real federation used: what a hub is sent does not depend on how algorithms run.
+    Its algorithms are processes, whatever the real one's are: what a hub is sent does not depend on how they run.
     """
-    here = ground.processes()
-    talk.heading("The control: a throw-away hub where the same jobs run unsealed")
-    with Federation(folder, Plan(here, data.files, encrypted=False), talk) as federation:
-        try:
-            _asked(federation, here, data, talk)
-            with talk.step("searching what that hub has"):
-                return search(federation.hub.files().pieces(), spelled)
-        except BaseException as error:
-            raise federation.explained(error) from error
+    talk.heading("For control, a throw-away hub and nodes where nothing is sealed")
+    return Federation(folder, Plan(ground.processes(), data.files, encrypted=False), talk)
+
+
+def _control(federation: Federation, data: Data, spelled: list[Needle], talk: Talk) -> Searched:
+    """The same questions once more: does the search find what is there?"""
+    talk.heading("The control: the same questions, unsealed")
+    try:
+        _asked(federation, ground.processes(), data, talk)
+        with talk.step("searching what that hub has"):
+            return search(federation.hub.files().pieces(), spelled)
+    except BaseException as error:
+        raise federation.explained(error) from error
 
 
 def _compared(answers: dict[str, Answer], data: Data) -> dict[str, Part]:
