@@ -58,6 +58,7 @@ CLIENT = (
     Phase("wait for the end", "vclient.waiting", "wait"),
     Phase("check receipts", "vclient.job", "check_graph"),
     Phase("open outcome", "vclient.outcomes", "Opener.value"),
+    Phase("save outcome: fetch, check, decrypt to a file", "vclient.outcomes", "Opener.save"),
 )
 
 
