@@ -40,7 +40,8 @@ def test_files_do_not_wait_for_each_other(tmp_path: Path) -> None:
 def test_a_process_that_dies_gives_it_back(tmp_path: Path) -> None:
     program = (
         "import os, pathlib, sys\nfrom vruntime.file_lock import locked\n"
-        "with locked(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()\n    os._exit(1)\n"
+        "with locked(pathlib.Path(sys.argv[1])):\n    print('held', flush=True)\n    sys.stdin.read()\n"
+        "    os._exit(1)\n"
     )
     holder = subprocess.Popen(
         [sys.executable, "-c", program, str(tmp_path / "store.json")],
