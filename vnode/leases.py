@@ -60,8 +60,8 @@ class Leases:
             lease = self._held.get(run)
         if lease is not None:
             lease.cancelled.set()
-            if lease.stop is not None:
-                lease.stop()
+            if (stop := lease.stop) is not None:
+                stop()
 
     def progress(self, run: int, percent: int) -> None:
         with self._lock:

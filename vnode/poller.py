@@ -9,6 +9,7 @@ import secrets
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from vnode.leases import Leases, Room
 from vnode.reporter import Hub
@@ -18,6 +19,7 @@ from vruntime.clock import Clock
 
 log = logging.getLogger(__name__)
 
+About = TypeVar("About")
 FIRST_WAIT_S = 0.0  # the first sync answers at once: it tells how long later ones may be held
 LONGEST_PAUSE_S = 30.0
 
@@ -88,10 +90,10 @@ class Poller:
             while self._is_current(turn):
                 try:
                     answer = self._hub.sync(self._request())
-                except VestalError as error:
+                except Exception as error:  # the top of a loop: a node that stops listening is lost
                     failures += 1
                     self.connected.clear()
-                    log.warning("the hub did not answer a sync: %s", error)
+                    _complain(error)
                     self._clock.wait(self._stopping, _pause_s(failures))
                     continue
                 if self._stopping.is_set():
@@ -124,12 +126,27 @@ class Poller:
         )
 
     def _tell(self, answer: SyncAnswer) -> None:
+        """Each on its own: what goes wrong with one must not hide the others."""
         for assignment in answer.runs:
-            self._ears.take(assignment)
+            _attempt(self._ears.take, assignment)
         for run in answer.cancel:
-            self._ears.cancel(run)
+            _attempt(self._ears.cancel, run)
         for job in answer.ended_jobs:
-            self._ears.end_job(job)
+            _attempt(self._ears.end_job, job)
+
+
+def _attempt(act: Callable[[About], None], about: About) -> None:
+    try:
+        act(about)
+    except Exception as error:  # the hub tells it again with its next answer
+        _complain(error)
+
+
+def _complain(error: Exception) -> None:
+    if isinstance(error, VestalError):
+        log.warning("a sync went wrong: %s", error)
+    else:
+        log.error("a sync met a mistake of the node", exc_info=error)
 
 
 def _pause_s(failures: int) -> float:

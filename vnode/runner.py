@@ -251,7 +251,10 @@ class Runner:
         if lease.cancelled.is_set():
             self.t.executor.kill(handle)
         left_s = story.started_at + story.checked.run.limits.time_s - self.t.clock.now()
-        exit_ = self.t.executor.wait(handle, max(0.0, left_s))
+        try:
+            exit_ = self.t.executor.wait(handle, max(0.0, left_s))
+        finally:
+            lease.stop = None
         if exit_ is None:
             self.t.executor.kill(handle)
             raise RunEndedEarly(Reason.TIMEOUT, explanation=self._log_tail(handle))

@@ -248,10 +248,8 @@ class ProcessExecutor:
         return tuple(sorted(entry.name for entry in os.scandir(folder) if entry.is_file(follow_symlinks=False)))
 
     def kill(self, handle: Handle) -> None:
-        folder = self._runs / handle.name
-        if not folder.exists():
-            return
-        with self._open_pid(folder) as process:
+        # It may be gone, or be removed at this very moment: either way there is nothing to end.
+        with suppress(FileNotFoundError), self._open_pid(self._runs / handle.name) as process:
             if process.fd is not None:
                 with suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
