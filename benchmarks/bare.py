@@ -4,9 +4,10 @@ It writes its address to stdout when it listens.
 """
 
 # ruff: noqa: E402
-from gevent import monkey
+if __name__ == "__main__":  # before anything else is imported, and never in a process that only imports this
+    from gevent import monkey
 
-monkey.patch_all()
+    monkey.patch_all()
 
 import sys
 from typing import Any
