@@ -3,7 +3,6 @@
 It writes its address to stdout when it listens.
 """
 
-# ruff: noqa: E402
 if __name__ == "__main__":  # before anything else is imported, and never in a process that only imports this
     from gevent import monkey
 
