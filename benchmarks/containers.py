@@ -1,6 +1,7 @@
 """The floor of a round trip: the same image with the same entry point, driven directly, with nothing around it.
 
-create + start + wait + remove by docker-py, with the engine's defaults: no private network, no limits, nothing dropped.
+create + start + wait + remove by docker-py, with the engine's defaults: its usual network, no limits, nothing dropped.
+`lean` is the least that an engine needs: no network at all, and removing is left to it and not waited for.
 """
 
 import json
@@ -28,7 +29,7 @@ class Floor:
     def close(self) -> None:
         self._api.close()
 
-    def run(self, method: str = "echo", *arguments: Any) -> Any:
+    def run(self, method: str = "echo", *arguments: Any, lean: bool = False) -> Any:
         """One container from beginning to end; what it answered."""
         name = f"vestal-bench-{secrets.token_hex(6)}"
         order, answer = self._folder / f"{name}.in", self._folder / f"{name}.out"
@@ -45,15 +46,18 @@ class Floor:
                 "OUTPUT_FILE": f"/mnt/run/{answer.name}",
                 "TEMPORARY_FOLDER": "/tmp",
             },
-            host_config=self._api.create_host_config(binds=binds),
+            host_config=self._api.create_host_config(
+                binds=binds, auto_remove=lean, network_mode="none" if lean else "default"
+            ),
         )["Id"]
         try:
             self._api.start(container)
             code = self._api.wait(container, timeout=WAIT_S)["StatusCode"]
             if code:
-                raise RuntimeError(f"the floor's container ended with {code}: {self._api.logs(container)[-2000:]!r}")
+                raise RuntimeError(f"the floor's container ended with exit code {code}")
         finally:
-            self._api.remove_container(container, force=True, v=True)
+            if not lean:
+                self._api.remove_container(container, force=True, v=True)
         content = json.loads(answer.read_bytes())
         order.unlink()
         answer.unlink()
