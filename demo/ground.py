@@ -1,9 +1,11 @@
 """What a federation stands on: containers if an engine answers, processes otherwise."""
 
 import json
+import socket
 import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
+from ipaddress import IPv4Network
 from typing import Literal
 
 import docker
@@ -101,7 +103,18 @@ def _bridge_address() -> str:
         settings = engine.networks.get("bridge").attrs["IPAM"]["Config"]
     finally:
         engine.close()
-    gateway = next((one["Gateway"] for one in settings if "Gateway" in one), None)
-    if gateway is None:
-        raise DemoFailed("the engine's network `bridge` has no gateway address")
-    return str(gateway)
+    for one in settings:
+        # Engines leave the gateway out when nobody configured it: it is the first address then.
+        address = one.get("Gateway") or str(next(IPv4Network(one["Subnet"]).hosts()))
+        if _is_ours(address):
+            return str(address)
+    raise DemoFailed("this machine has no address on the engine's network `bridge`", "Is the engine on this machine?")
+
+
+def _is_ours(address: str) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind((address, 0))
+        except OSError:
+            return False
+    return True
