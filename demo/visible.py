@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from vprotocol.plan import SignedPlan
+from vprotocol.plan import Plan, SignedPlan
 
 
 def visible(database: Path) -> list[str]:
@@ -27,18 +27,21 @@ def _participants(hub: sqlite3.Connection) -> Iterable[str]:
 
 def _jobs(hub: sqlite3.Connection) -> Iterable[str]:
     yield _said("names of jobs", _column(hub, "SELECT name FROM job ORDER BY created_at"))
-    images = {image for stored in _column(hub, "SELECT images FROM job") for image in json.loads(stored)}
+    plans = _plans(hub)
+    images = {f"{image.name}@{image.config_digest}" for plan in plans for image in plan.images.values()}
     yield _said("images", sorted(images))
     yield _said("names of steps", _column(hub, "SELECT DISTINCT step FROM task ORDER BY 1"))
     labels = {f"{name}={value}" for name, value in hub.execute("SELECT name, value FROM job_label")}
     yield _said("labels of jobs", sorted(labels))
-    yield _said("labels of data sources", sorted(_data_labels(hub)))
+    yield _said(
+        "labels of data sources", sorted({label for plan in plans for step in plan.steps for label in step.data})
+    )
+    yield f"graphs: {sum(len(plan.connections) for plan in plans)} connections between steps"
 
 
-def _data_labels(hub: sqlite3.Connection) -> set[str]:
-    """Plans name them; a plan is stored as it was signed."""
-    plans = [SignedPlan.from_wire(json.loads(stored)).plan for stored in _column(hub, "SELECT plan FROM job")]
-    return {label for plan in plans for step in plan.steps for label in step.data}
+def _plans(hub: sqlite3.Connection) -> list[Plan]:
+    """A plan is stored as it was signed: that is how the hub knows whom to ask."""
+    return [SignedPlan.from_wire(json.loads(stored)).plan for stored in _column(hub, "SELECT plan FROM job")]
 
 
 def _runs(hub: sqlite3.Connection) -> Iterable[str]:
