@@ -24,6 +24,7 @@ from vprotocol.messages.collaboration import Collaboration
 from vprotocol.messages.job import JobView
 from vprotocol.messages.orders import Order
 from vprotocol.messages.token import Whoami
+from vprotocol.messages.user import User
 from vprotocol.workflow.definition import Workflow as Definition
 from vruntime.clock import Clock, SystemClock
 from vruntime.http import Http
@@ -111,6 +112,15 @@ class Client:
         pair = token_api.log_in(self._connection.http, username, secret)
         self._connection.forget_lists()
         self._connection.tokens.begin(pair, keep=remember)
+
+    def make_first_administrator(self, code: str, username: str, password: str) -> User:
+        """Make the hub's first administrator, with the code that `vserver start` printed.
+
+        :raises NotFound: the code is wrong, used or too old. AlreadyExists: the hub has an administrator.
+        """
+        register_secret(code)
+        register_secret(password)
+        return token_api.make_first_administrator(self._connection.http, code, username, password)
 
     def logout(self) -> None:
         """End this log-in at the hub, and forget its tokens."""

@@ -48,7 +48,7 @@ class Question:
 
     `check` returns the answer in its final form or raises `ValueError` with a sentence. `only_if` looks at the
     answers before it. A `secret` is typed unseen; its option names a file (`-` is standard input), because other
-    people can read the arguments of a process.
+    people can read the arguments of a process. A secret that is `new` is typed twice.
     """
 
     name: str
@@ -56,6 +56,7 @@ class Question:
     default: Any = NO_DEFAULT
     choices: Sequence[str] = ()
     secret: bool = False
+    new: bool = False
     yes_no: bool = False
     check: Callable[[str], Any] | None = None
     only_if: Callable[[Mapping[str, Any]], bool] | None = None
@@ -206,4 +207,6 @@ def _prompt(question: Question, default: Any) -> Any:
     answer = asked.ask()
     if answer is None:  # Ctrl-C
         raise click.Abort
+    if question.new and questionary.password("Once more?").ask() != answer:
+        raise ValueError("the two are not the same")
     return answer

@@ -29,6 +29,7 @@ from vserver.db import Database
 
 START_WITHIN_S = 60.0
 _LOOK_EVERY_S = 0.05
+_LAST_WORDS_BYTES = 64 * 1024
 
 
 class AlreadyRunning(Conflict):
@@ -205,6 +206,7 @@ def start_in_background(deployment: Deployment, *, record_requests: Path | None 
     readable, writable = os.pipe()
     try:
         with open(deployment.log_file, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as log:
+            said_before = log.tell()
             process = subprocess.Popen(
                 serve_command(deployment, record_requests=record_requests, ready_fd=writable),
                 stdin=subprocess.DEVNULL,
@@ -221,11 +223,27 @@ def start_in_background(deployment: Deployment, *, record_requests: Path | None 
             process.terminate()
             raise StartFailed(f"The hub was not ready after {START_WITHIN_S:.0f} s; see {deployment.log_file}.")
         if not ready.read(1):  # end of file: the process has ended
-            raise StartFailed(f"The hub ended before it was ready; see {deployment.log_file}.")
+            last = _last_words(deployment.log_file, said_before)
+            raise StartFailed(f"The hub ended before it was ready: {last}", hint=f"More is in {deployment.log_file}.")
     found = running(deployment)
     if found is None:
         raise StartFailed(f"The hub ended just after its start; see {deployment.log_file}.")
     return found
+
+
+def _last_words(log_file: Path, since: int) -> str:
+    """The error that a hub logged after byte `since`, or the end of its traceback."""
+    with open(log_file, "rb") as file:
+        file.seek(since)
+        lines = [line for line in file.read(_LAST_WORDS_BYTES).decode(errors="replace").splitlines() if line.strip()]
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(record, dict) and record.get("level") in ("error", "critical"):
+            return str(record.get("message"))
+    return lines[-1] if lines else "it said nothing"
 
 
 def stop(deployment: Deployment, clock: Clock | None = None) -> Running:

@@ -17,7 +17,7 @@ from vprotocol.errors import ConfigInvalid, NotFound
 from vprotocol.ids import CollaborationName
 from vprotocol.messages.node import NodeName
 from vprotocol.messages.organization import OrganizationName
-from vprotocol.messages.user import Username
+from vprotocol.messages.user import SHORTEST_PASSWORD, Username
 from vruntime.config import ConfigModel
 from vserver.accounts import service as accounts
 from vserver.accounts.model import User
@@ -27,8 +27,6 @@ from vserver.nodes import service as nodes
 from vserver.nodes.model import Node
 from vserver.organizations import service as organizations
 from vserver.organizations.model import Organization
-
-SHORTEST_PASSWORD = 12
 
 
 class OrganizationFixture(ConfigModel):
@@ -69,6 +67,9 @@ class Imported:
     collaborations: dict[str, int] = field(default_factory=dict)
     users: dict[str, int] = field(default_factory=dict)
     nodes: dict[str, int] = field(default_factory=dict)
+    collaboration_names: dict[str, str] = field(
+        default_factory=dict
+    )  # 128 bits in hex by title, those there already too
     existed: list[str] = field(default_factory=list)
     api_keys: dict[str, str] = field(default_factory=dict, repr=False)
 
@@ -114,6 +115,7 @@ def _load_collaboration(session: Session, fixture: CollaborationFixture, done: I
     found = session.scalar(select(Collaboration).where(Collaboration.display_name == fixture.display_name))
     if found is not None:
         done.existed.append(fixture.display_name)
+        done.collaboration_names[fixture.display_name] = found.name
         for organization_id in ids:
             collaborations.add_member(session, found, organization_id, now)
         return
@@ -126,6 +128,7 @@ def _load_collaboration(session: Session, fixture: CollaborationFixture, done: I
         now=now,
     )
     done.collaborations[fixture.display_name] = made.id
+    done.collaboration_names[fixture.display_name] = made.name
 
 
 def organization_named(session: Session, name: str) -> int:

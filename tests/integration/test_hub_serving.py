@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from tests.hub_world import PASSWORD
+from vclient.cli import main as vclient_main
 from vprotocol.errors import LoginFailed, NotAuthenticated
+from vruntime.cli import run
 from vruntime.http import Http
 from vserver import deployment as deployments
 from vserver.cli import main
@@ -24,6 +26,13 @@ def vserver(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) 
         main([*arguments, "--json"])
     said = capsys.readouterr()
     assert ended.value.code == code, said.err
+    return json.loads((said.out if code == 0 else said.err).splitlines()[-1])
+
+
+def vclient(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> Any:
+    returned = run(vclient_main.group, [*arguments, "--json"], "vclient")
+    said = capsys.readouterr()
+    assert returned == code, said.err
     return json.loads((said.out if code == 0 else said.err).splitlines()[-1])
 
 
@@ -92,4 +101,24 @@ def test_a_hub_that_cannot_start_says_so(vestal_home: Path, capsys: pytest.Captu
     vserver(
         capsys, "new", "other", "--user", "--host", "127.0.0.1", "--port", port, "--public-url", "", "--database", ""
     )
-    assert vserver(capsys, "start", "other", code=12)["error"]["code"] == "start_failed"
+    error = vserver(capsys, "start", "other", code=12)["error"]
+    assert error["code"] == "start_failed"
+    assert "in use" in error["message"]
+
+
+def test_the_first_administrator_is_made_by_a_command_that_asks_nothing_without_a_terminal(
+    started: dict[str, Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "code").write_text(f"{started['first_administrator_code']}\n")
+    (tmp_path / "password").write_text(f"{PASSWORD}\n")
+    (tmp_path / "short").write_text("too short\n")
+    options = ("administrator", "--hub", started["url"], "--username", "root", "--code-file", str(tmp_path / "code"))
+    missing = vclient(capsys, *options, code=2)["error"]
+    assert "--password-file" in missing["hint"]
+    short = vclient(capsys, *options, "--password-file", str(tmp_path / "short"), code=2)["error"]
+    assert "12 characters" in short["message"]
+    made = vclient(capsys, *options, "--password-file", str(tmp_path / "password"))
+    assert (made["user"], made["hub"]) == ("root", started["url"])
+    assert "user:edit:global" in vclient(capsys, "whoami")["permissions"]  # logged in, and the hub is remembered
+    again = vclient(capsys, *options, "--password-file", str(tmp_path / "password"), code=5)["error"]
+    assert "not valid (any more)" in again["message"]

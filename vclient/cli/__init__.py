@@ -13,4 +13,9 @@ def own_version() -> str:
         return "0+source"
 
 
-main = program("vclient", "vclient.cli", "Ask many data holders one question; only you can read the answers.")
+main = program(
+    "vclient",
+    "vclient.cli",
+    "Ask many data holders one question; only you can read the answers.",
+    version=own_version(),
+)

@@ -8,7 +8,8 @@ from vprotocol.messages.token import Opaque, Password
 from vprotocol.messages.wire import Entity, Message, Relation, UnixSeconds, WireId
 
 Username = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9._@-]{0,79}$")]
-NewPassword = Annotated[SecretStr, Field(min_length=12, max_length=1024)]
+SHORTEST_PASSWORD = 12
+NewPassword = Annotated[SecretStr, Field(min_length=SHORTEST_PASSWORD, max_length=1024)]
 RoleNames = Annotated[tuple[str, ...], Field(max_length=50)]
 
 

@@ -85,9 +85,25 @@ def _write_keys(done: Imported, folder: Path | None) -> dict[str, str]:
 
 def _tell(out: Out, done: Imported, key_files: dict[str, str]) -> None:
     kinds = ("organizations", "collaborations", "users", "nodes")
-    made: dict[str, Any] = {kind: getattr(done, kind) for kind in kinds}
-    rows = [(kind, name, made_id, key_files.get(name, "")) for kind in kinds for name, made_id in made[kind].items()]
-    answer = {**made, "existed": done.existed, "api_key_files": key_files}
-    out.result(answer, lambda: out.table(("new", "name", "id", "API key in"), rows))
+    made: dict[str, dict[str, int]] = {kind: getattr(done, kind) for kind in kinds}
+    notes = {name: f"API key in {file}" for name, file in key_files.items()}
+    rows = [
+        (kind.removesuffix("s"), name, made_id, notes.get(name, "") if kind == "nodes" else "")
+        for kind in kinds
+        for name, made_id in made[kind].items()
+    ]
+    names = done.collaboration_names
+    answer: dict[str, Any] = {
+        **made,
+        "collaboration_names": names,
+        "existed": done.existed,
+        "api_key_files": key_files,
+    }
+    if rows or out.as_json:
+        out.result(answer, lambda: out.table(("new", "name", "id", ""), rows))
+    if out.as_json:
+        return
     if done.existed:
-        out.say(f"There already: {', '.join(done.existed)}.")
+        out.say(f"There already, left as it is: {', '.join(done.existed)}.")
+    for title, name in names.items():
+        out.say(f"Data holders name the collaboration {title} in their files as {name}.")

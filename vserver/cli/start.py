@@ -56,4 +56,6 @@ def _tell(out: Out, hub: Deployment, prepared: Prepared, found: Running | None) 
     if prepared.first_administrator_code and not out.as_json:
         out.say("Nobody administers this hub yet. Make the first administrator with this code (shown only now):")
         out.line(prepared.first_administrator_code)
-        out.say(f"Send it with a user name and a password to {url}/api/v1/user/first; it holds for a day.")
+        out.say(
+            f"`vclient administrator --hub {url}` asks for it and for a user name and a password. It holds for a day."
+        )

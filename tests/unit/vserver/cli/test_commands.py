@@ -106,13 +106,26 @@ def test_import_makes_everything_once_and_keys_are_private(hub: Path, tmp_path: 
     again = vserver(capsys, "import", str(file), "hub", "--api-keys", str(keys))
     assert again["organizations"] == again["users"] == again["nodes"] == {}
     assert len(again["existed"]) == 6
+    assert again["collaboration_names"] == first["collaboration_names"]
     database = Database(vserver(capsys, "files")["database"])
     with database.read() as session:
         user = session.scalars(select(User)).one()
         study = session.scalars(select(Collaboration)).one()
     assert password_matches("correct horse battery", user.password_hash)
-    assert len(study.name) == 32
+    assert first["collaboration_names"] == {"Stroke": study.name}
     database.dispose()
+
+
+def test_an_import_that_cannot_write_a_key_down_makes_nothing(hub: Path, tmp_path: Path, capsys: Any) -> None:
+    file, keys = tmp_path / "fixtures.yaml", tmp_path / "keys"
+    file.write_text("organizations: [{name: A}]\nnodes: [{name: a, organization: A}]\n")
+    keys.mkdir(mode=0o700)
+    (keys / "a.api_key").write_text("of another hub")
+    assert (
+        "a.api_key" in vserver(capsys, "import", str(file), "hub", "--api-keys", str(keys), code=8)["error"]["message"]
+    )
+    (keys / "a.api_key").unlink()
+    assert list(vserver(capsys, "import", str(file), "hub", "--api-keys", str(keys))["nodes"]) == ["a"]
 
 
 @pytest.mark.parametrize(
