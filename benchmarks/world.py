@@ -23,7 +23,7 @@ from vclient.sealing import write_request
 from vnode.executors.process_image import process_image
 from vruntime.atomic import make_private_folder, write_new
 
-IMAGE, PACKAGE, PROJECT = "vestal-statistics", "vestal_statistics", ROOT / "examples" / "vestal-statistics"
+IMAGE, PACKAGE, PROJECT = "vestal-statistics", "vestal_statistics.algorithm", ROOT / "examples" / "vestal-statistics"
 IMAGES_WITHIN_S = 1800
 NODE_READY_WITHIN_S = 180
 NODE_STOP_WITHIN_S = 90
