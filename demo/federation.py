@@ -71,17 +71,21 @@ class Federation:
         with self._talk.step(f"{len(self.hospitals)} nodes, each with keys of its own"):
             for each in self.hospitals:
                 key = access.api_keys[each.node]
-                each.configure(self._plan.ground, self.hub.url, key, access.collaboration, encrypted=encrypted)
+                each.configure(self._plan.ground, self.hub.url, key, access.collaboration, sealed=encrypted)
             self._nodes_started = list(self.hospitals)
             at_once(lambda each: each.start(), self.hospitals)
-        with self._talk.step("everybody compares everybody's ten words (here the demo does, for its own parties)"):
-            words = dict(zip(self.hospitals, at_once(lambda each: each.words(), self.hospitals), strict=True))
-            at_once(lambda each: self._verify_others(each, words), self.hospitals)
+        words = self._words_compared() if encrypted else {}
         with self._talk.step("a researcher, whose key her hospital certifies"):
             folder = self.folder / "researcher"
             self._client = researcher.client(self.hub.url, folder, access.collaboration, encrypted=encrypted)
             heard = {each.organization: said for each, said in words.items()}
             researcher.join(self._client, access.password, self.hospitals[0], heard)
+
+    def _words_compared(self) -> dict[Hospital, str]:
+        with self._talk.step("everybody compares everybody's ten words (here the demo does, for its own parties)"):
+            words = dict(zip(self.hospitals, at_once(lambda each: each.words(), self.hospitals), strict=True))
+            at_once(lambda each: self._verify_others(each, words), self.hospitals)
+        return words
 
     @staticmethod
     def _verify_others(hospital: Hospital, words: dict[Hospital, str]) -> None:

@@ -3,6 +3,7 @@
 import json
 import socket
 import subprocess
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv4Network
@@ -81,13 +82,16 @@ def _script(name: str, *options: str, say: Callable[[str], None]) -> str:
         [ROOT / "script" / name, *options], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     said: list[str] = []
+    deadline = threading.Timer(IMAGES_WITHIN_S, process.kill)
+    deadline.start()
     try:
         assert process.stderr is not None
         for line in process.stderr:
             said.append(line)
             say(line.strip()[:100])
-        answer, _ = process.communicate(timeout=IMAGES_WITHIN_S)
+        answer, _ = process.communicate()
     finally:
+        deadline.cancel()
         if process.poll() is None:
             process.kill()
             process.wait()

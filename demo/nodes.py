@@ -15,7 +15,7 @@ from demo.programs import Programs, last_lines, tail_of
 from vruntime.atomic import make_private_folder, write_new
 
 LABEL = "default"
-MAX_RUNS = 3  # a central function, what it asks of its own hospital, and one that is being tidied away
+MAX_RUNS = 2  # what a central function asks of its own hospital has a place beside it
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,11 @@ class Hospital:
     def _node_folder(self) -> Path:
         return self.programs.home / "user" / "data" / "node" / self.node / "plain"
 
-    def configure(self, ground: Ground, hub_url: str, api_key: str, collaboration: str, *, encrypted: bool) -> None:
-        """Write the data holder's file. In it, not at the hub, stands what may run here."""
+    def configure(self, ground: Ground, hub_url: str, api_key: str, collaboration: str, *, sealed: bool) -> None:
+        """Write the data holder's file. In it, not at the hub, stands what may run here.
+
+        :param sealed: what an open collaboration asks is refused, and so is anybody whose words were not compared.
+        """
         folder = make_private_folder(self.programs.home / "user" / "config" / "node")
         settings = {
             "name": self.node,
@@ -52,8 +55,8 @@ class Hospital:
                 }
             ],
             "policy": {
-                "encrypted_only": encrypted,
-                "trust": "verified",
+                "encrypted_only": sealed,
+                "trust": "verified" if sealed else "first-contact",
                 "images": [f"{IMAGE}@{ground.image.config_digest}"],
             },
         }

@@ -13,8 +13,12 @@ from vruntime.trust_store import TrustLevel
 
 def client(url: str, folder: Path, collaboration: str, *, encrypted: bool) -> Client:
     """Her client. Only her own file lets it take part where nothing is encrypted."""
-    own = CollaborationSettings(min_suite=2 if encrypted else 0)
-    settings = ClientSettings(hub=HubSettings(url=url), trust=TrustLevel.VERIFIED, collaborations={collaboration: own})
+    hub = HubSettings(url=url)
+    if encrypted:
+        settings = ClientSettings(hub=hub, trust=TrustLevel.VERIFIED)
+    else:
+        unsealed = CollaborationSettings(min_suite=0)
+        settings = ClientSettings(hub=hub, first_contact=True, collaborations={collaboration: unsealed})
     return Client(url, folder=folder, settings=settings)
 
 
