@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 
-from vprotocol.errors import UsageError
+from vprotocol.errors import AlreadyExists, UsageError
 from vruntime import config
 from vruntime.atomic import make_private_folder, write_new
 from vruntime.cli import NoTerminal, Out, has_terminal
@@ -78,7 +78,13 @@ def _write_keys(done: Imported, folder: Path | None) -> dict[str, str]:
     files = {}
     for name, api_key in done.api_keys.items():
         path = folder / f"{name}.api_key"
-        write_new(path, api_key.encode() + b"\n")
+        try:
+            write_new(path, api_key.encode() + b"\n")
+        except FileExistsError:
+            raise AlreadyExists(
+                f"There is an API key of another node called {name} already: {path}",
+                hint="Nothing was imported. Choose another --api-keys folder, or move that file away.",
+            ) from None
         files[name] = str(path)
     return files
 
