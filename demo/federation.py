@@ -11,7 +11,7 @@ from demo import leftovers, researcher
 from demo.ground import Ground
 from demo.hub import Hub
 from demo.nodes import Hospital
-from demo.programs import DemoFailed, Programs, at_once
+from demo.programs import DemoFailed, Programs, at_once, last_lines
 from demo.talk import Talk
 from vclient import Client
 from vprotocol.errors import VestalError
@@ -124,7 +124,7 @@ class Federation:
             stop()
         except DemoFailed as error:
             if "not_running" not in error.details and "does not run" not in error.details:
-                self._talk.say(f"{name} did not end in order: {error}")
+                self._talk.say(f"{name} did not end in order: {error}: {last_lines(error.details, 1)}")
             kill()
 
     def _kill_hub(self) -> None:
