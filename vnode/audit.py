@@ -17,12 +17,13 @@ FIRST = "0" * 64
 
 
 class Audit:
-    """Thread-safe. `write` returns after the line is on disk."""
+    """Thread-safe. `write` returns after the line is with the operating system: it survives `kill -9`."""
 
     def __init__(self, path: Path, clock: Clock) -> None:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._clock = clock
         self._lock = threading.Lock()
+        _cut_torn_line(path)
         self._last = _last_hash(path)
         self._file = os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "ab", buffering=0)
 
@@ -51,6 +52,17 @@ def broken_line(path: Path) -> int | None:
                 return number
             expected = hashlib.sha256(line.rstrip(b"\n")).hexdigest()
     return None
+
+
+def _cut_torn_line(path: Path) -> None:
+    """A line whose writing a power cut ended was never acknowledged; the next one must not stick to it."""
+    if not path.exists():
+        return
+    with path.open("r+b") as file:
+        whole = 0
+        for line in file:
+            whole += len(line) if line.endswith(b"\n") else 0
+        file.truncate(whole)
 
 
 def _last_hash(path: Path) -> str:

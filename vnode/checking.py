@@ -6,19 +6,27 @@ from functools import cached_property
 from vnode.policy import Question
 from vprotocol.envelope import Suite
 from vprotocol.errors import (
+    BadMessage,
     Damaged,
+    DeadlineExceeded,
     DelegationExceeded,
+    Forbidden,
     HeadTooOld,
     IdentityChanged,
+    InternalError,
     KeyLogInvalid,
+    NotAuthenticated,
     NotForThisKey,
+    NotFound,
     OrganizationUnknown,
     PlanExpired,
     PlanMismatch,
+    RateLimited,
     Replayed,
     SignatureInvalid,
     SuiteRefused,
     TrustError,
+    Unavailable,
     Unreachable,
     VestalError,
 )
@@ -32,7 +40,14 @@ from vprotocol.receipt import SignedReceipt
 from vprotocol.signed import Signed
 from vprotocol.subtask import NodeKey, RunName, SignedSubtask, expected_run
 from vruntime.directory import Directory
+from vruntime.http import UnexpectedAnswer
 from vruntime.trust_store import TrustLevel
+
+# What the hub says or does instead of answering.
+_HUB = (
+    Unreachable, UnexpectedAnswer, Unavailable, DeadlineExceeded, InternalError,
+    RateLimited, NotAuthenticated, Forbidden, NotFound,
+)  # fmt: skip
 
 _REASONS: tuple[tuple[type[VestalError], Reason], ...] = (
     (PlanExpired, Reason.PLAN_EXPIRED),
@@ -46,9 +61,10 @@ _REASONS: tuple[tuple[type[VestalError], Reason], ...] = (
     (NotForThisKey, Reason.PLAN_MISMATCH),
     (PlanMismatch, Reason.PLAN_MISMATCH),
     (Damaged, Reason.DAMAGED),
-    (Unreachable, Reason.UPSTREAM_UNAVAILABLE),
     (SignatureInvalid, Reason.SIGNATURE),
     (TrustError, Reason.PLAN_MISMATCH),
+    (BadMessage, Reason.DAMAGED),  # the order is sealed and signed, and is none
+    *((kind, Reason.UPSTREAM_UNAVAILABLE) for kind in _HUB),
 )
 
 
@@ -121,7 +137,7 @@ def check(assignment: Assignment, own: Fingerprint, directory: Directory, at: in
     path = TaskPath.parse(assignment.path)
     run = expected_run(plan, path, own, statements, node_key=directory.node_key, now=at)
     _check_generation(assignment, plan, statements, directory, at)
-    if assignment.attempt > run.limits.attempts:
+    if not 1 <= assignment.attempt <= run.limits.attempts:
         raise PlanMismatch(f"attempt {assignment.attempt} of at most {run.limits.attempts}")
     if assignment.order.id != run.order:
         raise PlanMismatch("the order is not the one that the plan names")

@@ -11,23 +11,23 @@ from typing import Any
 from proxy.app import create_app
 from proxy.serve import ProxyServer, serve_listener, serve_tcp, serve_unix
 from vnode.audit import Audit
+from vnode.checking import reason_for
 from vnode.config import NodeSettings
 from vnode.delegation import DelegationDesk
 from vnode.executors.base import Executor
 from vnode.gate import CapabilityGate
 from vnode.identity import KeyPlaces, agree_with_hub, open_identity, read_key_log, write_key_log
-from vnode.journal import Journal, run_key
+from vnode.journal import Entry, Journal, Phase
 from vnode.leases import Lease, Leases, Room
 from vnode.outbox import Outbox
 from vnode.poller import Ears, Poller
 from vnode.reporter import Hub
-from vnode.runner import Runner, Tools
+from vnode.runner import Runner, Tools, key_of
 from vnode.vault import Vault
 from vprotocol.errors import ConfigInvalid, VestalError
 from vprotocol.ids import NodeId
 from vprotocol.keylog import KeyLog
 from vprotocol.messages.sync import Assignment
-from vprotocol.signed import Signed
 from vruntime.atomic import make_private_folder
 from vruntime.clock import Clock, SystemClock
 from vruntime.directory import Directory
@@ -37,6 +37,7 @@ from vruntime.version import VERSION
 log = logging.getLogger(__name__)
 
 HOUSEKEEPING_S = 15.0
+HOUSEKEEPER_STOP_S = 5.0
 RENEW_HEAD_AFTER_S = 12 * 3600
 
 
@@ -119,7 +120,7 @@ class Daemon:
             made_room=lambda: self.poller.nudge(),
         )
         self._proxy = self._serve_proxy(desk)
-        ears = Ears(self._room, self._take, self.leases.cancel, self.journal.open_jobs, self._end_job)
+        ears = Ears(self._room, self._offered, self.leases.cancel, self.journal.open_jobs, self._end_job)
         self.poller = Poller(self.hub, self.leases, ears, self._clock, tags=self.settings.tags, version=VERSION)
         self._resume()
         self.poller.start()
@@ -165,6 +166,13 @@ class Daemon:
     def _room(self) -> Room:
         return self.leases.room(self.settings.max_runs)
 
+    def _offered(self, assignment: Assignment) -> None:
+        """A hub that hands over more than was asked for does not decide how much this machine runs."""
+        if self.leases.get(assignment.run) is None and len(self.leases) >= 2 * self.settings.max_runs:
+            log.warning("run %s is not taken: the hub hands over more runs than there are places", assignment.run)
+            return
+        self._take(assignment)
+
     def _take(self, assignment: Assignment) -> None:
         lease = self.leases.take(assignment)
         if lease is None:
@@ -172,27 +180,33 @@ class Daemon:
         thread = threading.Thread(target=self._run, args=(assignment, lease), name=f"run-{assignment.run}", daemon=True)
         with self._lock:
             self._running.add(thread)
-        thread.start()
+            thread.start()  # with the lock held: nobody joins a thread that has not begun
 
     def _run(self, assignment: Assignment, lease: Lease) -> None:
         try:
-            key = run_key(
-                Signed.from_wire(assignment.plan.to_wire()).hash,
-                assignment.path,
-                assignment.organization,
-                assignment.generation,
-                assignment.attempt,
-            )
-            entry = self.journal.find(key)
-            ended = entry is not None and entry.phase == "ended"
-            self.runner.run(assignment, lease, None if ended else entry)
+            self.runner.run(assignment, lease, self._begun(assignment))
         except VestalError as error:
             log.error("an assignment could not even be read: %s", error)
-            self.leases.drop(assignment.run)
+            self.audit.write("refused", f"run {assignment.run}", reason=reason_for(error).value)
+        except Exception:
+            log.exception("the node made a mistake with an assignment")
         finally:
+            self._end_lease(assignment.run)
             with self._lock:
                 self._running.discard(threading.current_thread())
             self.poller.nudge()
+
+    def _begun(self, assignment: Assignment) -> Entry | None:
+        """What the journal knows of this attempt, if it is to be gone on with. The same run under another number is
+        not: the hub repeats itself."""
+        entry = self.journal.find(key_of(assignment))
+        return None if entry is None or entry.phase is Phase.ENDED or entry.run != assignment.run else entry
+
+    def _end_lease(self, run: int) -> None:
+        if self.outbox.holds(run):
+            self.leases.rest(run)
+        else:
+            self.leases.drop(run)
 
     def _end_job(self, job: str) -> None:
         """Remove what the job's runs shared here."""
@@ -215,8 +229,9 @@ class Daemon:
 
     def _deliver_waiting(self) -> None:
         for outgoing in self.outbox.waiting():
-            if self.leases.get(outgoing.run) is None:
-                self.runner.deliver(outgoing.key)
+            lease = self.leases.get(outgoing.run)
+            if (lease is None or lease.resting) and self.runner.deliver(outgoing.key):
+                self.leases.drop(outgoing.run)
 
     def _notice_new_entries(self) -> None:
         """`vnode keys` writes the key log of a running node too."""
@@ -252,7 +267,10 @@ class Daemon:
         if poller is not None:
             poller.drain()
             self._await_runs()
+            self.runner.abandoned.set()
             poller.stop(timeout_s=0.2)
+        if self._housekeeper.is_alive():
+            self._housekeeper.join(HOUSEKEEPER_STOP_S)
         if self._proxy is not None:
             self._proxy.stop()
         self._around.executor.close()

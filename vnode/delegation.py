@@ -6,7 +6,9 @@ The `Desk` of the proxy. An algorithm reaches its own children only; their outco
 import io
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from proxy.desk import Caller, ChildRun, ChildTask, SubtaskRequest
@@ -14,10 +16,21 @@ from vnode.checking import Checked, check
 from vnode.config import NodeSettings
 from vnode.journal import Journal, SubtaskEntry
 from vnode.leases import Leases
-from vnode.reporter import Hub
+from vnode.reporter import Hub, LargeOrder
 from vnode.vault import Vault
 from vprotocol.envelope import Sealed, Suite
-from vprotocol.errors import BadRequest, DelegationExceeded, NotFound, ReceiptInvalid, TooLarge
+from vprotocol.errors import (
+    BadRequest,
+    DelegationExceeded,
+    Forbidden,
+    LeaseInvalid,
+    NotFound,
+    PlanMismatch,
+    ReceiptInvalid,
+    TooLarge,
+    TrustError,
+    Unavailable,
+)
 from vprotocol.ids import Fingerprint
 from vprotocol.messages.run import RunView
 from vprotocol.messages.task import SubtaskSubmit, TaskView
@@ -37,7 +50,9 @@ from vruntime import transfer
 from vruntime.clock import Clock
 from vruntime.directory import Directory
 
-LARGEST_RESULT_BYTES = 512 * 2**20  # of a child, as it travels to the algorithm in one JSON answer
+LARGEST_RESULT_BYTES = 512 * 2**20  # of a child's outcomes, as they travel to the algorithm in one JSON answer
+# Nothing was sent, or the hub has refused it.
+_REFUSALS = (BadRequest, TrustError, Forbidden, NotFound, LeaseInvalid)
 
 
 class DelegationDesk:
@@ -59,6 +74,8 @@ class DelegationDesk:
         self._settings, self._hub, self._vault, self._directory = settings, hub, vault, directory
         self._journal, self._leases, self._clock, self._workspace = journal, leases, clock, workspace
         self._made_room = made_room
+        self._lock = threading.Lock()
+        self._asking: set[tuple[str, str]] = set()
 
     # --- asking -------------------------------------------------------------------------------------------------
     def create(self, caller: Caller, request: SubtaskRequest) -> ChildTask:
@@ -67,23 +84,59 @@ class DelegationDesk:
         :raises DelegationExceeded: the plan does not allow it; the sentence says what.
         """
         checked = self._parent(caller)
-        reserved = self._journal.reserve_subtask(caller.key, request.request_id)
-        if reserved.task is not None:
-            return self.task(caller, reserved.task, 0)
-        try:
-            with tempfile.TemporaryDirectory(dir=self._workspace) as folder:
-                view, statement = self._submit(caller, checked, request, reserved.counter, Path(folder))
-        except BaseException:
-            self._journal.release_subtask(caller.key, reserved.counter)
-            raise
-        self._journal.record_subtask(caller.key, reserved.counter, view.id, statement.signed.to_wire())
+        with self._alone(caller, request):
+            reserved = self._reserved(caller, request)
+            if reserved.task is not None:
+                return self.task(caller, reserved.task, 0)
+            view = self._sent(caller, checked, request, reserved.counter)
         self._leases.asked(caller.run_id, view.id)
         self._made_room()
-        return _child(view, request.name)
+        return _child(caller, view, request.name)
 
-    def _submit(
+    @contextmanager
+    def _alone(self, caller: Caller, request: SubtaskRequest) -> Iterator[None]:
+        """The same request twice at the same moment must not become two subtasks.
+
+        :raises Unavailable: the first is still being sent.
+        """
+        asking = (caller.key, request.request_id)
+        with self._lock:
+            if asking in self._asking:
+                raise Unavailable("this very request is being sent")
+            self._asking.add(asking)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._asking.discard(asking)
+
+    def _reserved(self, caller: Caller, request: SubtaskRequest) -> SubtaskEntry:
+        reserved = self._journal.reserve_subtask(caller.key, request.request_id)
+        if reserved.task is None and reserved.sent:
+            # The process died before the hub's answer was written down: perhaps the hub has a task of that counter.
+            self._journal.give_up_subtask(caller.key, reserved.counter)
+            reserved = self._journal.reserve_subtask(caller.key, request.request_id)
+        return reserved
+
+    def _sent(self, caller: Caller, checked: Checked, request: SubtaskRequest, counter: int) -> TaskView:
+        """A counter is used again only if the hub certainly has no task of it: it names the task."""
+        try:
+            with tempfile.TemporaryDirectory(dir=self._workspace) as folder:
+                submit, large, statement = self._signed(caller, checked, request, counter, Path(folder))
+                self._journal.sending_subtask(caller.key, counter)
+                view = self._hub.submit_subtask(submit, large)
+        except _REFUSALS:
+            self._journal.release_subtask(caller.key, counter)
+            raise
+        except BaseException:
+            self._journal.give_up_subtask(caller.key, counter)
+            raise
+        self._journal.record_subtask(caller.key, counter, view.id, statement.signed.to_wire())
+        return view
+
+    def _signed(
         self, caller: Caller, checked: Checked, request: SubtaskRequest, counter: int, folder: Path
-    ) -> tuple[TaskView, SignedSubtask]:
+    ) -> tuple[SubtaskSubmit, list[LargeOrder], SignedSubtask]:
         plan = checked.plan.plan
         delegation = checked.run.delegation
         if delegation is None:
@@ -113,7 +166,9 @@ class DelegationDesk:
         if lease is None:
             raise NotFound("the run that asks has ended")
         small = [path_ for _, sealed, path_ in orders if transfer.is_small(sealed.parts)]
-        large = [(path_, s.parts, s.leaves) for _, s, path_ in orders if not transfer.is_small(s.parts)]
+        large: list[LargeOrder] = [
+            (path_, s.parts, s.leaves) for _, s, path_ in orders if not transfer.is_small(s.parts)
+        ]
         submit = SubtaskSubmit.from_wire(
             {
                 "parent_run": caller.run_id,
@@ -122,7 +177,7 @@ class DelegationDesk:
                 "orders": [transfer.b64(path_.read_bytes()) for path_ in small],
             }
         )
-        return self._hub.submit_subtask(submit, large), statement
+        return submit, large, statement
 
     def _seal_orders(
         self, checked: Checked, path: TaskPath, targets: Sequence[tuple[Fingerprint, bytes]], folder: Path
@@ -165,7 +220,7 @@ class DelegationDesk:
     # --- watching -----------------------------------------------------------------------------------------------
     def task(self, caller: Caller, task_id: int, wait_s: float) -> ChildTask:
         self._own(caller, task_id)
-        return self._noticed(caller, _child(self._hub.task(task_id, wait_s=wait_s)))
+        return self._noticed(caller, _child(caller, self._hub.task(task_id, wait_s=wait_s)))
 
     def _noticed(self, caller: Caller, child: ChildTask) -> ChildTask:
         if child.state in FINAL:
@@ -183,16 +238,22 @@ class DelegationDesk:
         """Outcomes are opened with their producers' receipts checked against plan and statement."""
         entry = self._own(caller, task_id)
         checked = self._parent(caller)
-        view = self._hub.task(task_id, include="runs,payloads")
-        runs = tuple(self._opened(checked, entry, run) for run in view.runs or ())
-        return self._noticed(caller, ChildTask(view.id, view.name, view.image, view.state, runs))
-
-    def _opened(self, checked: Checked, entry: SubtaskEntry, run: RunView) -> ChildRun:
-        if run.state is not RunState.COMPLETED or run.receipt is None:
-            return _child_run(run)
         assert entry.statement is not None, "an acknowledged subtask has its statement"
-        chain = [SignedSubtask.from_wire(item.to_wire()) for item in checked.assignment.statements]
         statement = SignedSubtask.from_wire(entry.statement)
+        view = self._hub.task(task_id, include="runs,payloads")
+        left, runs = LARGEST_RESULT_BYTES, []
+        for run in _every_target(statement, view):
+            content = self._opened(checked, statement, run, left)
+            left -= len(content or b"")
+            runs.append(_child_run(caller, run, content))
+        return self._noticed(caller, ChildTask(task_id, view.name, view.image, view.state, tuple(runs)))
+
+    def _opened(self, checked: Checked, statement: SignedSubtask, run: RunView, limit_bytes: int) -> bytes | None:
+        if run.state is not RunState.COMPLETED:
+            return None
+        if run.receipt is None:
+            raise ReceiptInvalid(f"{run.path} is called completed, and no receipt says so")
+        chain = [SignedSubtask.from_wire(item.to_wire()) for item in checked.assignment.statements]
         expected = expected_run(
             checked.plan,
             statement.subtask.path,
@@ -208,13 +269,13 @@ class DelegationDesk:
         shown = next((output.payload for output in run.outputs if output.payload.id == payload), None)
         if payload is None or shown is None:
             raise ReceiptInvalid("the hub does not show the outcome that the receipt names")
-        if shown.bytes_total > LARGEST_RESULT_BYTES:
-            raise TooLarge(f"the outcome has {shown.bytes_total} bytes; {LARGEST_RESULT_BYTES} fit through the proxy")
+        if shown.bytes_total > limit_bytes:
+            raise TooLarge(f"the outcomes have more than the {LARGEST_RESULT_BYTES} bytes that fit through the proxy")
         content = io.BytesIO()
         with tempfile.TemporaryFile(dir=self._workspace) as sealed:
-            self._hub.fetch(shown, sealed, LARGEST_RESULT_BYTES)
+            self._hub.fetch(shown, sealed, limit_bytes)
             self._vault.open_output(body.run, receipt, checked.plan.hash, payload, sealed, content, self._least())
-        return _child_run(run, content.getvalue())
+        return content.getvalue()
 
     def _parent(self, caller: Caller) -> Checked:
         """The caller's own run, checked again from the assignment as it was accepted."""
@@ -248,10 +309,26 @@ def _narrower(one: Limits, other: Limits) -> Limits:
     return Limits(**{name: min(getattr(one, name), getattr(other, name)) for name in Limits.model_fields})
 
 
-def _child(view: TaskView, name: str | None = None) -> ChildTask:
-    runs = tuple(_child_run(run) for run in view.runs or ())
+def _every_target(statement: SignedSubtask, view: TaskView) -> tuple[RunView, ...]:
+    """One run of each organization that was asked: what is missing, doubled or somebody else's is not counted.
+
+    :raises PlanMismatch: the hub shows other runs than those that this node asked for.
+    """
+    runs = view.runs or ()
+    asked = sorted(target.organization for target in statement.subtask.targets)
+    if sorted(run.fingerprint for run in runs) != asked or any(run.path != str(statement.subtask.path) for run in runs):
+        raise PlanMismatch("the hub shows other runs of the subtask than those that were asked for")
+    return runs
+
+
+def _child(caller: Caller, view: TaskView, name: str | None = None) -> ChildTask:
+    runs = tuple(_child_run(caller, run) for run in view.runs or ())
     return ChildTask(view.id, name or view.name, view.image, view.state, runs)
 
 
-def _child_run(run: RunView, content: bytes | None = None) -> ChildRun:
-    return ChildRun(run.id, run.organization_id, run.state, run.started_at, run.finished_at, content)
+def _child_run(caller: Caller, run: RunView, content: bytes | None = None) -> ChildRun:
+    """Whose it is says the plan: the hub's numbers would let it exchange one organization for another."""
+    member = next((one for one in caller.members if one.fingerprint == run.fingerprint), None)
+    if member is None:
+        raise PlanMismatch("the hub shows a run of an organization that the plan does not name")
+    return ChildRun(run.id, member.id, run.state, run.started_at, run.finished_at, content)

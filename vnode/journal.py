@@ -37,6 +37,7 @@ CREATE TABLE IF NOT EXISTS subtask (
     request TEXT NOT NULL,             -- the algorithm's idempotency key
     task INTEGER,                      -- the hub's number, once it has acknowledged
     statement TEXT,                    -- the signed statement, verbatim
+    sent INTEGER NOT NULL DEFAULT 0,   -- it may have reached the hub
     PRIMARY KEY (parent, counter)
 );
 CREATE UNIQUE INDEX IF NOT EXISTS subtask_request ON subtask (parent, request);
@@ -78,6 +79,7 @@ class SubtaskEntry:
     request: str
     task: int | None
     statement: dict[str, Any] | None
+    sent: bool = False
 
 
 def run_key(plan_hash: str, path: str, organization: str, generation: int, attempt: int) -> str:
@@ -181,6 +183,20 @@ class Journal:
                 (task, json.dumps(statement), parent, counter),
             )
 
+    def sending_subtask(self, parent: str, counter: int) -> None:
+        """From here on the hub may have a task of this counter."""
+        with self._transaction() as db:
+            db.execute("UPDATE subtask SET sent = 1 WHERE parent = ? AND counter = ?", (parent, counter))
+
+    def give_up_subtask(self, parent: str, counter: int) -> None:
+        """Nobody knows whether the hub has it: the counter stays used, the request may be made anew."""
+        with self._transaction() as db:
+            db.execute(
+                "UPDATE subtask SET request = request || ' given up as ' || counter"
+                " WHERE parent = ? AND counter = ? AND task IS NULL AND sent = 1",
+                (parent, counter),
+            )
+
     def release_subtask(self, parent: str, counter: int) -> None:
         """The request was refused before anything was sent; its counter may be used again if it is the newest."""
         with self._transaction() as db:
@@ -233,4 +249,4 @@ def _entry(row: sqlite3.Row) -> Entry:
 
 def _subtask(row: sqlite3.Row) -> SubtaskEntry:
     statement = json.loads(row["statement"]) if row["statement"] else None
-    return SubtaskEntry(row["parent"], row["counter"], row["request"], row["task"], statement)
+    return SubtaskEntry(row["parent"], row["counter"], row["request"], row["task"], statement, bool(row["sent"]))

@@ -30,6 +30,7 @@ class Lease:
     children: set[int] = field(default_factory=set)  # its unfinished subtasks: it waits and uses next to nothing
     cancelled: threading.Event = field(default_factory=threading.Event)
     stop: Callable[[], None] | None = None  # ends the sandbox, once there is one
+    resting: bool = False  # it has ended; its result waits in the outbox, and it takes no place
 
 
 class Leases:
@@ -53,6 +54,12 @@ class Leases:
     def drop(self, run: int) -> None:
         with self._lock:
             self._held.pop(run, None)
+
+    def rest(self, run: int) -> None:
+        """It has ended, and the hub has not taken its result yet: the lease is renewed, else it is handed out again."""
+        with self._lock:
+            if (lease := self._held.get(run)) is not None:
+                lease.resting = True
 
     def cancel(self, run: int) -> None:
         """Stop it: the hub no longer wants it."""
@@ -97,11 +104,12 @@ class Leases:
         """Runs that wait for others leave their place to subtasks, else functions that ask their own node would wait
         for each other for ever. Twice `max_runs` are held at most."""
         with self._lock:
-            held = len(self._held)
-            busy = sum(1 for lease in self._held.values() if not lease.children)
+            awake = [lease for lease in self._held.values() if not lease.resting]
+        held, busy = len(awake), sum(1 for lease in awake if not lease.children)
         free = max(0, max_runs - held)
         return Room(free, max(0, min(max_runs - busy, 2 * max_runs - held) - free))
 
     def __len__(self) -> int:
+        """Those that take a place."""
         with self._lock:
-            return len(self._held)
+            return sum(1 for lease in self._held.values() if not lease.resting)

@@ -6,6 +6,8 @@ result that was never finished, and is swept away.
 
 import hashlib
 import json
+import logging
+import os
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,6 +17,8 @@ from typing import Any
 from vprotocol.envelope import Sealed
 from vprotocol.envelope.format import Parts, read_parts
 from vruntime.atomic import make_private_folder, sync_folder, write_atomically
+
+log = logging.getLogger(__name__)
 
 _RESULT = "result.json"
 
@@ -72,6 +76,8 @@ class Outbox:
             ],
         }
         folder = self._place(key)
+        for path, _ in payloads:
+            _sync_file(path)
         write_atomically(folder / _RESULT, json.dumps(document).encode())
         sync_folder(self._folder)
         found = self.find(key)
@@ -111,6 +117,18 @@ class Outbox:
             return self.find(json.loads((folder / _RESULT).read_bytes())["key"])
         except FileNotFoundError:
             return None
+        except (ValueError, KeyError, TypeError) as fault:  # one damaged result must not hold back the others
+            log.error("a result in %s cannot be read: %s", folder, fault)
+            return None
+
+    def holds(self, run: int) -> bool:
+        """Whether a result of this run waits."""
+        return any(outgoing.run == run for outgoing in self.waiting())
 
     def _place(self, key: str) -> Path:
         return self._folder / hashlib.sha256(key.encode()).hexdigest()[:32]
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

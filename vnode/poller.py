@@ -21,6 +21,7 @@ log = logging.getLogger(__name__)
 
 About = TypeVar("About")
 FIRST_WAIT_S = 0.0  # the first sync answers at once: it tells how long later ones may be held
+LONGEST_WAIT_S = 60.0  # what a request may ask for, whatever the hub suggests
 LONGEST_PAUSE_S = 30.0
 
 
@@ -82,7 +83,7 @@ class Poller:
             self._turn += 1
             thread = threading.Thread(target=self._listen, args=(self._turn,), name=f"sync-{self._turn}", daemon=True)
             self._threads.add(thread)
-        thread.start()
+            thread.start()  # with the lock held: nobody joins a thread that has not begun
 
     def _listen(self, turn: int) -> None:
         failures = 0
@@ -100,7 +101,7 @@ class Poller:
                     return  # the hub hands out again what this answer brought
                 failures = 0
                 self.connected.set()
-                self._wait_s = answer.settings.wait_s
+                self._wait_s = min(max(0.0, answer.settings.wait_s), LONGEST_WAIT_S)
                 self._tell(answer)
         finally:
             with self._lock:

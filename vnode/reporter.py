@@ -3,24 +3,29 @@
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, TypeVar
 
 from vnode.config import HubSettings
 from vnode.outbox import Outgoing, OutgoingPayload
 from vprotocol.envelope.format import Parts
-from vprotocol.errors import NotAuthenticated
+from vprotocol.errors import BadMessage, NotAuthenticated
 from vprotocol.keylog import KeyLog
 from vprotocol.messages.documents import PayloadRef
+from vprotocol.messages.organization import Organization
 from vprotocol.messages.run import RunEnded, RunResult, RunStarted
 from vprotocol.messages.sync import SyncAnswer, SyncRequest
 from vprotocol.messages.task import SubtaskSubmit, TaskView
 from vprotocol.messages.token import NodeLogin, TokenPair, TokenRefresh, Whoami
+from vprotocol.messages.wire import Message
 from vruntime import transfer
 from vruntime.clock import Clock
-from vruntime.http import Http, new_key
+from vruntime.http import Http, UnexpectedAnswer, new_key
 from vruntime.logs import register_secret
 
 log = logging.getLogger(__name__)
+
+Answer = TypeVar("Answer", bound=Message)
+LargeOrder = tuple[Path, Parts, Sequence[bytes]]  # a sealed file, its parts, the hashes of its segments
 
 
 class NodeTokens:
@@ -42,7 +47,7 @@ class NodeTokens:
         body = {"refresh_token": self._pair.refresh_token}
         try:
             TokenRefresh.from_wire(body)
-            self._pair = TokenPair.from_wire(self.http.post("/token/refresh", body, anonymous=True))
+            self._pair = _read(TokenPair, self.http.post("/token/refresh", body, anonymous=True))
         except NotAuthenticated:
             self._login()
         return self._pair.access_token
@@ -51,7 +56,7 @@ class NodeTokens:
         assert self.http is not None
         NodeLogin.from_wire({"api_key": self._api_key})
         answer = self.http.post("/token/node", {"api_key": self._api_key}, anonymous=True, once=new_key())
-        self._pair = TokenPair.from_wire(answer)
+        self._pair = _read(TokenPair, answer)
 
 
 class Hub:
@@ -77,13 +82,12 @@ class Hub:
         return cls(http)
 
     def whoami(self) -> Whoami:
-        return Whoami.from_wire(self.http.get("/whoami"))
+        return _read(Whoami, self.http.get("/whoami"))
 
     # --- identity -----------------------------------------------------------------------------------------------
     def key_log(self, organization_id: int) -> KeyLog | None:
         """What the hub shows as this organization's identity; none if it has none yet."""
-        found = self.http.get(f"/organization/{organization_id}")
-        if found.get("fingerprint") is None:
+        if _read(Organization, self.http.get(f"/organization/{organization_id}")).fingerprint is None:
             return None
         return KeyLog.from_wire(self.http.get(f"/organization/{organization_id}/public_key"))
 
@@ -93,7 +97,7 @@ class Hub:
     # --- runs ---------------------------------------------------------------------------------------------------
     def sync(self, request: SyncRequest) -> SyncAnswer:
         answer = self.http.long_poll("POST", "/node/sync", wait_s=request.wait_s, json=request.to_wire(), once=None)
-        return SyncAnswer.from_wire(answer)
+        return _read(SyncAnswer, answer)
 
     def started(self, run: int, lease_token: str) -> None:
         self.http.post(f"/run/{run}/start", RunStarted(lease_token=lease_token).to_wire(), once=new_key())
@@ -115,7 +119,7 @@ class Hub:
             }
         )
         answer = self.http.post(f"/run/{outgoing.run}/result", message.to_wire(), once=new_key())
-        return RunEnded.from_wire(answer)
+        return _read(RunEnded, answer)
 
     def fetch(self, ref: PayloadRef, sink: BinaryIO, limit_bytes: int) -> None:
         transfer.fetch(self.http, ref, sink, limit_bytes=limit_bytes)
@@ -124,11 +128,11 @@ class Hub:
         transfer.upload(self.http, payload.path, parts, payload.leaves)
 
     # --- subtasks -----------------------------------------------------------------------------------------------
-    def submit_subtask(self, submit: SubtaskSubmit, large: Sequence[tuple[Path, Parts, Sequence[bytes]]]) -> TaskView:
+    def submit_subtask(self, submit: SubtaskSubmit, large: Sequence[LargeOrder]) -> TaskView:
         """`large`: sealed orders that do not fit into the message."""
         for path, parts, leaves in large:
             transfer.upload(self.http, path, parts, leaves)
-        return TaskView.from_wire(self.http.post("/task", submit.to_wire(), once=new_key()))
+        return _read(TaskView, self.http.post("/task", submit.to_wire(), once=new_key()))
 
     def task(self, task: int, *, wait_s: float = 0.0, include: str = "runs") -> TaskView:
         """`include`: `runs`, or `runs,payloads` for small payloads with them."""
@@ -137,4 +141,12 @@ class Hub:
             answer = self.http.long_poll("GET", f"/task/{task}", wait_s=wait_s, params={**params, "wait": wait_s})
         else:
             answer = self.http.get(f"/task/{task}", params=params)
-        return TaskView.from_wire(answer)
+        return _read(TaskView, answer)
+
+
+def _read(kind: type[Answer], answer: Any) -> Answer:
+    """:raises UnexpectedAnswer: it is the hub's fault. A `BadMessage` would say that it found fault with ours."""
+    try:
+        return kind.from_wire(answer)
+    except BadMessage as fault:
+        raise UnexpectedAnswer(f"The hub's answer is not readable: {fault}", fields=fault.fields) from None

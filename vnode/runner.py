@@ -5,9 +5,11 @@
 Whatever happens ends in a signed receipt. Nothing in here decides: `checking`, `policy` and `compile` do.
 """
 
+import hashlib
 import io
 import logging
 import tempfile
+import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -24,7 +26,7 @@ from vnode.executors.errors import AlreadyStarted, ExecutorError
 from vnode.gate import CapabilityGate, new_capability, token_file
 from vnode.journal import Entry, Journal, Phase, run_key
 from vnode.leases import Lease, Leases
-from vnode.outbox import Outbox
+from vnode.outbox import Outbox, Outgoing
 from vnode.policy import Objection, full_objections, outer_objections
 from vnode.reporter import Hub
 from vnode.vault import Vault, suite_of
@@ -37,7 +39,7 @@ from vprotocol.paths import TaskPath
 from vprotocol.plan import ExpectedOutput
 from vprotocol.reasons import Reason
 from vprotocol.receipt import OpenedInput as ReceiptInput
-from vprotocol.receipt import Receipt, ReceiptOutput, ReceiptState
+from vprotocol.receipt import Receipt, ReceiptOutput, ReceiptState, SignedReceipt
 from vprotocol.signed import Signed
 from vprotocol.subtask import RunName
 from vprotocol.workflow.definition import DEFAULT_OUTPUT
@@ -48,6 +50,8 @@ from vruntime.logs import bound
 log = logging.getLogger(__name__)
 
 LOG_TAIL_BYTES = 64 * 1024
+LARGEST_ORDER_BYTES = 256 * 2**20  # the only content that is held in memory
+KEPT_S = 7 * 86_400  # a result that the hub does not take is offered again for so long
 IN_MEMORY_BYTES = 8 * 1024 * 1024
 SEALED_OVERHEAD = 1.01  # Cobblestone adds 0.1 %, headers a little
 
@@ -55,9 +59,9 @@ SEALED_OVERHEAD = 1.01  # Cobblestone adds 0.1 %, headers a little
 class RunEndedEarly(Exception):
     """The run is over before its sandbox gave an output; `reason` says why."""
 
-    def __init__(self, reason: Reason, *, exit_: Exit | None = None, explanation: str | None = None) -> None:
+    def __init__(self, reason: Reason, *, explanation: str | None = None) -> None:
         super().__init__(reason.value)
-        self.reason, self.exit, self.explanation = reason, exit_, explanation
+        self.reason, self.explanation = reason, explanation
 
 
 @dataclass(frozen=True)
@@ -85,65 +89,74 @@ class Story:
 
     assignment: Assignment
     key: str
+    entry: Entry | None = None  # once the replay key is used up, now or before a restart
+    handle: Handle | None = None
+    sealed: bool = False  # its result is in the outbox: nothing may replace it
     checked: Checked | None = None
     image: ResolvedImage | None = None
     opened: Sequence[ReceiptInput] = ()
     started_at: float | None = None
     exit: Exit | None = None
 
+    @property
+    def place(self) -> str:
+        """Where its end stands in the outbox. A refusal used up no key: it must not touch the result of the run that
+        did."""
+        return self.key if self.entry is not None else f"{self.key}|refused as {self.assignment.run}"
+
 
 class Runner:
     def __init__(self, tools: Tools) -> None:
         self.t = tools
+        self.abandoned = threading.Event()  # the process ends: what still runs is found again at the next start
 
     # --- the story ----------------------------------------------------------------------------------------------
     def run(self, assignment: Assignment, lease: Lease, resumed: Entry | None = None) -> None:
         """Take a run to its end. Never raises: what goes wrong ends in a receipt, or in the log if even that fails."""
-        key = run_key(_plan_hash(assignment), assignment.path, assignment.organization, *_turn(assignment))
-        story = Story(assignment, key)
+        story = Story(assignment, key_of(assignment), entry=resumed)
         with bound(run_id=assignment.run, job_id=assignment.job):
             try:
-                self._tell(story, lease, resumed)
+                self._tell(story, lease)
             except RunEndedEarly as early:
-                self._report_end(story, lease, early)
+                self._report_end(story, early)
             except VestalError as error:
                 log.warning("the run ends: %s", error)
-                self._report_end(story, lease, RunEndedEarly(reason_for(error), explanation=str(error)))
+                self._report_end(story, RunEndedEarly(reason_for(error), explanation=str(error)))
             except Exception:
-                log.exception("the node made a mistake")
-                self._report_end(story, lease, RunEndedEarly(Reason.NODE_ERROR))
+                if not self.abandoned.is_set():
+                    log.exception("the node made a mistake")
+                self._report_end(story, RunEndedEarly(Reason.NODE_ERROR))
             finally:
-                self.t.leases.drop(assignment.run)
+                self._clean_up(story)
 
-    def _tell(self, story: Story, lease: Lease, resumed: Entry | None) -> None:
+    def _tell(self, story: Story, lease: Lease) -> None:
         if self._deliver_held(story):
             return
+        resumed = story.entry
+        if resumed is not None:
+            story.started_at, story.handle = resumed.started_at, self._find_sandbox(story)
         accepted_at = resumed.accepted_at if resumed else self.t.clock.now()
-        checked = check(story.assignment, self.t.vault.fingerprint, self.t.directory, int(accepted_at))
-        story.checked = checked
-        handle = self._find_sandbox(story) if resumed else None
-        if resumed is not None and resumed.phase is Phase.STARTED and handle is None:
+        story.checked = check(story.assignment, self.t.vault.fingerprint, self.t.directory, int(accepted_at))
+        if story.handle is not None:
+            self._attach(story)
+        elif resumed is not None and resumed.phase is not Phase.ACCEPTED:
             raise RunEndedEarly(Reason.LOST, explanation="the sandbox was gone after the node had restarted")
-        if handle is None:
-            handle = self._accept_and_start(story, lease, resumed)
         else:
-            assert resumed is not None, "only a resumed run has a sandbox already"
-            self._attach(story, resumed, handle)
-        try:
-            self._finish(story, lease, handle)
-        finally:
-            self.t.gate.close(self._capability(story))
-            self.t.executor.remove(handle)
+            self._accept_and_start(story, lease)
+        self._say_started(story, lease)
+        self._watch(story, lease)
+        self._judge_exit(story, lease)
+        self._collect(story)
 
-    def _accept_and_start(self, story: Story, lease: Lease, resumed: Entry | None) -> Handle:
+    def _accept_and_start(self, story: Story, lease: Lease) -> None:
         checked = story.checked
         assert checked is not None, "checked before"
         with ExitStack() as files:
             order, suite = self._open_order(checked)
-            self._judge(checked, suite, Order.decode(order).method, accepted_before=resumed is not None)
+            self._judge(checked, suite, Order.decode(order).method, accepted_before=story.entry is not None)
             inputs = self._open_inputs(story, checked, files)
             story.image = self.t.executor.resolve_image(_image_ref(checked))
-            entry = resumed or self._accept(story, checked)
+            story.entry = entry = story.entry or self._accept(story, checked)
             caller = self._caller(story, checked)
             accepted = AcceptedRun(
                 name=entry.sandbox,
@@ -161,34 +174,39 @@ class Runner:
             self.t.gate.open(entry.capability, caller)
             story.started_at = self.t.clock.now()
             try:
-                handle = self.t.executor.start(spec)
+                story.handle = self.t.executor.start(spec)
             except AlreadyStarted:
-                found = self._find_sandbox(story)
-                if found is None:
+                story.handle = self._find_sandbox(story)
+                if story.handle is None:
                     raise
-                handle = found
-        self.t.gate.bind(entry.capability, handle.address)
+        self.t.gate.bind(entry.capability, story.handle.address)
         self.t.journal.mark(entry.key, Phase.STARTED, story.started_at)
         self.t.audit.write("started", story.key, image=checked.run.image.config_digest)
-        self._say_started(story, lease)
-        return handle
 
-    def _finish(self, story: Story, lease: Lease, handle: Handle) -> None:
-        story.exit = self._watch(story, lease, handle)
-        self._judge_exit(story, lease, handle)
-        self._collect(story, lease, handle)
+    def _clean_up(self, story: Story) -> None:
+        """After the end is in the outbox, and never for a run that goes on without this process."""
+        if story.entry is not None:
+            self.t.gate.close(story.entry.capability)
+        if story.handle is None or self.abandoned.is_set():
+            return
+        try:
+            self.t.executor.remove(story.handle)
+        except ExecutorError as error:
+            log.warning("a sandbox could not be removed: %s", error)
 
     # --- check, judge, open -------------------------------------------------------------------------------------
     def _open_order(self, checked: Checked) -> tuple[bytes, Suite]:
-        """In memory only."""
-        sealed, content = io.BytesIO(), io.BytesIO()
-        limit = self.t.settings.policy.max.memory
-        self.t.hub.fetch(checked.assignment.order, sealed, limit)
-        suite = suite_of(sealed)
-        self._refuse(outer_objections(self.t.settings, checked.question(suite)))
-        self.t.vault.open_order(
-            checked.run, checked.plan.hash, checked.assignment.generation, sealed, content, self._least()
-        )
+        """Opened in memory only; sealed bytes, of whatever size the hub sends, are not held there."""
+        content = io.BytesIO()
+        limit = min(self.t.settings.policy.max.memory, LARGEST_ORDER_BYTES)
+        with tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES, dir=str(self.t.workspace)) as spooled:
+            sealed = cast(BinaryIO, spooled)
+            self.t.hub.fetch(checked.assignment.order, sealed, _sealed_limit(limit))
+            suite = suite_of(sealed)
+            self._refuse(outer_objections(self.t.settings, checked.question(suite)))
+            self.t.vault.open_order(
+                checked.run, checked.plan.hash, checked.assignment.generation, sealed, content, self._least()
+            )
         return content.getvalue(), suite
 
     def _judge(self, checked: Checked, suite: Suite, method: str, *, accepted_before: bool) -> None:
@@ -245,29 +263,29 @@ class Runner:
         return entry
 
     # --- watch --------------------------------------------------------------------------------------------------
-    def _watch(self, story: Story, lease: Lease, handle: Handle) -> Exit:
-        assert story.checked is not None and story.started_at is not None, "it was started"
+    def _watch(self, story: Story, lease: Lease) -> None:
+        handle = story.handle
+        assert story.checked is not None and story.started_at is not None and handle is not None, "it was started"
         lease.stop = lambda: self.t.executor.kill(handle)
         if lease.cancelled.is_set():
             self.t.executor.kill(handle)
         left_s = story.started_at + story.checked.run.limits.time_s - self.t.clock.now()
         try:
-            exit_ = self.t.executor.wait(handle, max(0.0, left_s))
+            story.exit = self.t.executor.wait(handle, max(0.0, left_s))
         finally:
             lease.stop = None
-        if exit_ is None:
+        if story.exit is None:
             self.t.executor.kill(handle)
             raise RunEndedEarly(Reason.TIMEOUT, explanation=self._log_tail(handle))
-        return exit_
 
-    def _judge_exit(self, story: Story, lease: Lease, handle: Handle) -> None:
-        assert story.exit is not None, "it has ended"
+    def _judge_exit(self, story: Story, lease: Lease) -> None:
+        assert story.exit is not None and story.handle is not None, "it has ended"
         if lease.cancelled.is_set():
-            raise RunEndedEarly(Reason.CANCELLED, exit_=story.exit)
+            raise RunEndedEarly(Reason.CANCELLED)
         if story.exit.out_of_memory and story.exit.code != 0:
-            raise RunEndedEarly(Reason.OUT_OF_MEMORY, exit_=story.exit, explanation=self._log_tail(handle))
+            raise RunEndedEarly(Reason.OUT_OF_MEMORY, explanation=self._log_tail(story.handle))
         if story.exit.code != 0:
-            raise RunEndedEarly(Reason.EXIT_CODE, exit_=story.exit, explanation=self._log_tail(handle))
+            raise RunEndedEarly(Reason.EXIT_CODE, explanation=self._log_tail(story.handle))
 
     def _log_tail(self, handle: Handle) -> str:
         try:
@@ -277,10 +295,10 @@ class Runner:
             return ""
 
     # --- collect and seal ---------------------------------------------------------------------------------------
-    def _collect(self, story: Story, lease: Lease, handle: Handle) -> None:
-        checked = story.checked
-        assert checked is not None, "checked before"
-        folder = self.t.outbox.prepare(story.key)
+    def _collect(self, story: Story) -> None:
+        checked, handle = story.checked, story.handle
+        assert checked is not None and handle is not None, "checked and started before"
+        folder = self.t.outbox.prepare(story.place)
         left = checked.run.limits.output_bytes
         payloads: list[tuple[Path, Sealed]] = []
         outputs = []
@@ -297,7 +315,7 @@ class Runner:
             payloads.append((path, sealed))
             outputs.append(ReceiptOutput(name=output.name, payload=sealed.id))
         receipt = self._receipt(story, "completed", None, outputs=tuple(outputs))
-        self._seal_and_deliver(story, lease, receipt, payloads)
+        self._commit_and_deliver(story, receipt, payloads)
 
     def _place(self, handle: Handle, output: ExpectedOutput) -> str:
         layout = self.t.executor.layout(handle.name)
@@ -337,19 +355,22 @@ class Runner:
         )
 
     # --- report -------------------------------------------------------------------------------------------------
-    def _report_end(self, story: Story, lease: Lease, early: RunEndedEarly) -> None:
-        """Every end that is not a completion: refused before it began, failed after."""
-        story.exit = story.exit or early.exit
+    def _report_end(self, story: Story, early: RunEndedEarly) -> None:
+        """Every end that is not a completion: refused before it began, failed after. Never raises."""
+        if self.abandoned.is_set() or story.sealed:
+            return
         state = _end_state(story, early.reason)
-        self.t.audit.write(state, story.key, reason=early.reason.value)
         log.info("the run is %s: %s", state, early.reason.value)
         try:
-            folder = self.t.outbox.prepare(story.key)
+            self.t.audit.write(state, story.key, reason=early.reason.value)
+            folder = self.t.outbox.prepare(story.place)
             payloads, log_payload = self._sealed_log(story, early, folder)
             receipt = self._receipt(story, state, early.reason, log_payload=log_payload)
-            self._seal_and_deliver(story, lease, receipt, payloads)
+            self._commit_and_deliver(story, receipt, payloads)
         except VestalError as error:
             log.error("the end of the run could not be reported yet: %s", error)
+        except Exception:  # a full disk, say: the journal still knows that the run has begun
+            log.exception("the end of the run could not be reported yet")
 
     def _sealed_log(
         self, story: Story, early: RunEndedEarly, folder: Path
@@ -372,20 +393,18 @@ class Runner:
             return [], None
         return [(path, sealed)], sealed.id
 
-    def _seal_and_deliver(
-        self, story: Story, lease: Lease, receipt: Receipt, payloads: list[tuple[Path, Sealed]]
-    ) -> None:
+    def _commit_and_deliver(self, story: Story, receipt: Receipt, payloads: list[tuple[Path, Sealed]]) -> None:
         signed = self.t.vault.sign_receipt(receipt)
-        self.t.outbox.commit(
-            story.key, story.assignment.run, story.assignment.lease_token, signed.signed.to_wire(), payloads
-        )
-        self.t.journal.mark(story.key, Phase.SEALED)
+        assignment = story.assignment
+        self.t.outbox.commit(story.place, assignment.run, assignment.lease_token, signed.signed.to_wire(), payloads)
+        story.sealed = True
+        self.t.journal.mark(story.place, Phase.SEALED)
         self.t.audit.write("released", story.key, state=receipt.state, outputs=[o.payload for o in receipt.outputs])
-        self.deliver(story.key)
+        self.deliver(story.place)
 
-    def deliver(self, key: str) -> bool:
+    def deliver(self, place: str) -> bool:
         """Bring a result from the outbox to the hub; it stays there when that fails. Returns whether it is gone."""
-        outgoing = self.t.outbox.find(key)
+        outgoing = self.t.outbox.find(place)
         if outgoing is None:
             return True
         try:
@@ -394,19 +413,38 @@ class Runner:
         except Superseded:
             log.info("delivered: superseded")
         except VestalError as error:
-            if _may_pass(error):
+            if self._offered_again(outgoing, error):
                 log.warning("a result stays in the outbox: %s", error)
                 return False
             log.error("the hub refuses a result for good: %s (%s)", error, error.code)
-            self.t.audit.write("rejected", key, code=error.code)
-        self.t.outbox.drop(key)
-        self.t.journal.mark(key, Phase.ENDED)
+            self.t.audit.write("rejected", place, code=error.code)
+        except Exception:
+            log.exception("a result stays in the outbox")
+            return False
+        # In this order: what is marked and still there is offered once more, what is neither would be executed again.
+        self.t.journal.mark(place, Phase.ENDED)
+        self.t.outbox.drop(place)
         return True
+
+    def _offered_again(self, outgoing: Outgoing, error: VestalError) -> bool:
+        """Whether delivering later makes sense. What a run has made is worth days of patience: a hub that was restored
+        or wrongly configured says `forbidden` or `not found` today and takes the result tomorrow."""
+        if error.code in _PASSING:
+            return True
+        if error.code in _FOR_GOOD or self.t.journal.find(outgoing.key) is None:
+            return False
+        finished_at = SignedReceipt.from_wire(outgoing.receipt).receipt.finished_at
+        return self.t.clock.now() < finished_at + KEPT_S
 
     # --- going on after a restart -------------------------------------------------------------------------------
     def _deliver_held(self, story: Story) -> bool:
-        """A node that holds a result for a run, of whatever attempt, delivers it instead of executing again."""
-        held = [outgoing for outgoing in self.t.outbox.waiting() if outgoing.run == story.assignment.run]
+        """A node that holds a result for a run, of whatever attempt and number, delivers it instead of executing
+        again."""
+        held = [
+            outgoing
+            for outgoing in self.t.outbox.waiting()
+            if outgoing.run == story.assignment.run or outgoing.key == story.key
+        ]
         for outgoing in held:
             self.deliver(outgoing.key)
             for handle in self.t.executor.find({LABEL_RUN: outgoing.key}):
@@ -416,15 +454,16 @@ class Runner:
     def _find_sandbox(self, story: Story) -> Handle | None:
         return next(iter(self.t.executor.find({LABEL_RUN: story.key})), None)
 
-    def _attach(self, story: Story, entry: Entry, handle: Handle) -> None:
-        assert story.checked is not None, "checked before"
+    def _attach(self, story: Story) -> None:
+        entry, handle, checked = story.entry, story.handle, story.checked
+        assert entry is not None and handle is not None and checked is not None, "begun before the restart"
         story.started_at = entry.started_at or entry.accepted_at
-        story.image = self.t.executor.resolve_image(_image_ref(story.checked))
+        story.image = self.t.executor.resolve_image(_image_ref(checked))
         story.opened = [
             ReceiptInput(name=u.name, producer=u.producer, payload=u.payload, receipt=u.receipt.hash)
-            for u in story.checked.upstream
+            for u in checked.upstream
         ]
-        self.t.gate.open(entry.capability, self._caller(story, story.checked))
+        self.t.gate.open(entry.capability, self._caller(story, checked))
         self.t.gate.bind(entry.capability, handle.address)
         self.t.journal.mark(entry.key, Phase.STARTED, story.started_at)
         log.info("attached to the sandbox that was started before the restart")
@@ -434,10 +473,6 @@ class Runner:
             self.t.hub.started(story.assignment.run, lease.token)
         except VestalError as error:
             log.info("the hub did not take the start: %s", error)  # the result tells it all the same
-
-    def _capability(self, story: Story) -> str:
-        entry = self.t.journal.find(story.key)
-        return entry.capability if entry else "00"
 
     def _caller(self, story: Story, checked: Checked) -> Caller:
         plan = checked.plan.plan
@@ -459,12 +494,17 @@ class Runner:
         return Suite(self.t.settings.min_suite) if self.t.settings.policy.encrypted_only else Suite.OPEN
 
 
+def key_of(assignment: Assignment) -> str:
+    """The replay key.
+
+    :raises DocumentInvalid: what the hub calls the plan is not even a signed document.
+    """
+    run = assignment
+    return run_key(_plan_hash(run), run.path, run.organization, run.generation, run.attempt)
+
+
 def _plan_hash(assignment: Assignment) -> str:
     return Signed.from_wire(assignment.plan.to_wire()).hash
-
-
-def _turn(assignment: Assignment) -> tuple[int, int]:
-    return assignment.generation, assignment.attempt
 
 
 def _image_ref(checked: Checked) -> ImageRef:
@@ -474,7 +514,7 @@ def _image_ref(checked: Checked) -> ImageRef:
 
 def _sandbox_name(node: str, story: Story) -> str:
     path = TaskPath.parse(story.assignment.path)
-    digest = story.key.encode().hex()[-8:]
+    digest = hashlib.sha256(story.key.encode()).hexdigest()[:12]  # numbers of the hub name nothing for certain
     return f"vnode-{node}-{story.assignment.run}-{path.step[:20]}-{story.assignment.attempt}-{digest}"
 
 
@@ -491,9 +531,12 @@ def _end_state(story: Story, reason: Reason) -> ReceiptState:
 _FAILURES = frozenset({Reason.NODE_ERROR, Reason.EXECUTOR, Reason.LOST, Reason.IMAGE_MISSING, Reason.TIMEOUT})
 
 
-def _may_pass(error: VestalError) -> bool:
-    """Whether delivering again later makes sense."""
-    return error.code in {
+# The same bytes will never be taken: the hub found fault with them.
+_FOR_GOOD = frozenset({"receipt_invalid", "signature_invalid", "document_invalid", "bad_message"})
+# Nothing was said about the result.
+_PASSING = frozenset(
+    {
         "unreachable", "tls_failed", "deadline_exceeded", "unavailable", "internal_error", "rate_limited",
         "not_authenticated", "login_failed", "unexpected_answer", "transfer_broken", "address_invalid",
-    }  # fmt: skip
+    }
+)  # fmt: skip

@@ -3,13 +3,24 @@
 import threading
 from collections.abc import Iterable
 
-from vprotocol.errors import HeadTooOld, KeyUnknown, OrganizationUnknown
+from vprotocol.errors import (
+    BadMessage,
+    DeadlineExceeded,
+    HeadTooOld,
+    InternalError,
+    KeyUnknown,
+    OrganizationUnknown,
+    RateLimited,
+    Unavailable,
+)
 from vprotocol.ids import Fingerprint, KeyId
 from vprotocol.keylog import DEFAULT_MAX_HEAD_AGE_S, Certificate, KeyLog
 from vprotocol.keys import KeyKind, PublicKey
+from vprotocol.messages.organization import Organization
+from vprotocol.messages.wire import Page
 from vprotocol.words import spoken
 from vruntime.clock import Clock
-from vruntime.http import Http
+from vruntime.http import Http, UnexpectedAnswer, Unreachable
 from vruntime.trust_store import Known, TrustLevel, TrustStore
 
 FRESH_FOR_S = 60.0  # a log is asked for again after this time
@@ -43,7 +54,11 @@ class Directory:
         known = self.store.find(fingerprint)
         asked_at = self._asked_at.get(fingerprint)
         if known is None or asked_at is None or self._clock.monotonic() - asked_at > FRESH_FOR_S:
-            self._refresh(fingerprint)
+            try:
+                self._refresh(fingerprint)
+            except (Unreachable, Unavailable, DeadlineExceeded, InternalError, RateLimited):
+                if known is None:
+                    raise  # else what was seen stands as long as its head is fresh: a hub may be away for a while
         known = self.store.get(fingerprint, self._least)
         known.log.check_fresh(int(self._clock.now()), self._max_head_age_s)
         return known
@@ -74,12 +89,21 @@ class Directory:
 
     def _refresh(self, fingerprint: Fingerprint) -> None:
         with self._lock:
-            page = self._http.get("/organization", params={"fingerprint": fingerprint})
-            found = next((item for item in page["data"] if item.get("fingerprint") == fingerprint), None)
-            if found is None:
-                raise OrganizationUnknown(f"the hub knows no organization {spoken(fingerprint)}")
-            log = KeyLog.from_wire(self._http.get(f"/organization/{int(found['id'])}/public_key"))
+            number = self._number(fingerprint)
+            log = KeyLog.from_wire(self._http.get(f"/organization/{number}/public_key"))
             if log.fingerprint != fingerprint:
                 raise OrganizationUnknown(f"the hub shows another identity instead of {spoken(fingerprint)}")
-            self.store.accept(log, int(self._clock.now()), int(found["id"]))
+            self.store.accept(log, int(self._clock.now()), number)
             self._asked_at[fingerprint] = self._clock.monotonic()
+
+    def _number(self, fingerprint: Fingerprint) -> int:
+        """The hub's number for the organization."""
+        answer = self._http.get("/organization", params={"fingerprint": fingerprint})
+        try:
+            page = Page[Organization].from_wire(answer)
+        except BadMessage as fault:
+            raise UnexpectedAnswer(f"The hub's list of organizations is not readable: {fault}") from None
+        found = next((one for one in page.data if one.fingerprint == fingerprint), None)
+        if found is None:
+            raise OrganizationUnknown(f"the hub knows no organization {spoken(fingerprint)}")
+        return found.id

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from vprotocol.ids import JobName
 from vprotocol.messages.documents import PayloadRef, SignedMessage
-from vprotocol.messages.wire import Message
+from vprotocol.messages.wire import Message, WireId
 
 
 class HeldLease(Message):
@@ -59,11 +59,11 @@ class InputDelivery(Message):
 class Assignment(Message):
     """A run handed to a node. Everything in it is checked against the plan; numbers are for talking to the hub only."""
 
-    run: int
-    task: int
+    run: WireId
+    task: WireId
     job: JobName
     organization: str
-    collaboration: int
+    collaboration: WireId
     encrypted: bool
     path: str
     generation: int
@@ -87,7 +87,7 @@ class Settings(Message):
 
 class SyncAnswer(Message):
     runs: tuple[Assignment, ...] = ()
-    cancel: tuple[int, ...] = ()  # runs whose sandboxes are to be stopped
+    cancel: tuple[WireId, ...] = ()  # runs whose sandboxes are to be stopped
     ended_jobs: tuple[JobName, ...] = ()
     ended_by_newer: bool = False  # a newer sync of this session is under way
     settings: Settings

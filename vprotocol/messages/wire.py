@@ -38,7 +38,11 @@ class Message(BaseModel):
 
         :raises BadMessage: as `from_json`.
         """
-        return cls.from_json(json.dumps(body))
+        try:
+            raw = json.dumps(body)
+        except RecursionError:
+            raise BadMessage("This is nested too deeply.") from None
+        return cls.from_json(raw)
 
     def to_wire(self) -> dict[str, Any]:
         """As JSON values."""
