@@ -8,13 +8,14 @@ import json
 import os
 import queue
 import shutil
+import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any
 
-from vnode.config import NodeSettings
+from vnode.config import HubSettings, NodeSettings
 from vnode.deployment import STOP_MARGIN_S, AlreadyRunning, Deployment, NotRunning, StartFailed, check_ready
 from vnode.executors.docker_convert import SANDBOX_USER
 from vnode.executors.errors import EngineUnreachable
@@ -183,6 +184,21 @@ def _check_hub_address(settings: NodeSettings) -> None:
             f"In the node's container, {host} is that container itself, not this machine.",
             hint=f"Let the hub listen on 0.0.0.0 and write http://{HOST_NAME}:{port}, or use `--foreground`.",
         )
+
+
+def hub_from_here(hub: HubSettings) -> HubSettings:
+    """The hub as a process of this machine reaches it, where the node's container calls this machine by its name."""
+    if f"//{HOST_NAME}" not in hub.url or _is_known(HOST_NAME):
+        return hub
+    return hub.model_copy(update={"url": hub.url.replace(HOST_NAME, "127.0.0.1", 1)})
+
+
+def _is_known(host: str) -> bool:
+    try:
+        socket.getaddrinfo(host, None)
+    except OSError:
+        return False
+    return True
 
 
 # --- waiting for it --------------------------------------------------------------------------------------------------

@@ -84,4 +84,7 @@ def _only(level: Level | None) -> str:
         return names[0]
     if not names:
         raise contexts.ContextNotFound("There is no node yet.", hint="`vnode new NAME` makes one.")
-    raise UsageError(f"Which one? There are {', '.join(names)}.", hint="Give its name.")
+    raise UsageError(
+        f"Which one? There are {', '.join(names)}.",
+        hint="Give its name, or where a command takes no NAME, --node NAME.",
+    )

@@ -1,10 +1,9 @@
 """Writing the organization's key log: certify and revoke with the root, then a fresh head, then the hub."""
 
-import socket
 from collections.abc import Callable
 from pathlib import Path
 
-from vnode.containment import HOST_NAME
+from vnode.containment import hub_from_here
 from vnode.deployment import Deployment
 from vnode.identity import KeyPlaces, agree_with_hub, read_key_log, write_key_log
 from vnode.reporter import Hub
@@ -35,18 +34,7 @@ def own_log(places: KeyPlaces) -> KeyLog:
 
 def door(node: Deployment, clock: Clock) -> Hub:
     """The hub, as this node; on this machine itself if the node's container calls it by the name for that."""
-    settings = node.settings.hub
-    if f"//{HOST_NAME}" in settings.url and not _is_known(HOST_NAME):
-        settings = settings.model_copy(update={"url": settings.url.replace(HOST_NAME, "127.0.0.1", 1)})
-    return Hub.connect(settings, clock, f"vnode/{VERSION}")
-
-
-def _is_known(host: str) -> bool:
-    try:
-        socket.getaddrinfo(host, None)
-    except OSError:
-        return False
-    return True
+    return Hub.connect(hub_from_here(node.settings.hub), clock, f"vnode/{VERSION}")
 
 
 def certify(

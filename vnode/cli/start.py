@@ -60,8 +60,9 @@ def run_here(node: Deployment, out: Out) -> None:
     start_logging(file=node.log_file)
     out.say("Ctrl-C ends this node when what runs has finished; a second Ctrl-C ends it at once.")
     with deployments.alone(node, VERSION, SystemClock()):
-        around = surroundings(node.settings, node.folder, inside_container=False)
-        serve(node.settings, around, told_through(None))
+        settings = node.settings.model_copy(update={"hub": containment.hub_from_here(node.settings.hub)})
+        around = surroundings(settings, node.folder, inside_container=False)
+        serve(settings, around, told_through(None))
 
 
 def start_behind(node: Deployment, image: str | None, develop: Path | None, out: Out) -> dict[str, Any]:

@@ -7,8 +7,8 @@ import pytest
 
 from tests.unit.vnode.question import SOURCE, settings
 from vnode import containment
-from vnode.config import NodeSettings
-from vnode.containment import HubOutOfReach, is_first_word, lines, resolved
+from vnode.config import HubSettings, NodeSettings
+from vnode.containment import HubOutOfReach, hub_from_here, is_first_word, lines, resolved
 from vnode.deployment import Deployment
 from vprotocol.errors import ConfigInvalid
 from vruntime.clock import ManualClock
@@ -122,3 +122,11 @@ def test_the_first_word_is_told_from_the_log(line: bytes, first: bool) -> None:
 
 def test_lines_are_put_together_from_pieces() -> None:
     assert list(lines(iter([b"a", b"b\nc", b"\n\nd\ne"]))) == [b"ab", b"c", b"", b"d", b"e"]
+
+
+def test_a_process_on_this_machine_reaches_the_hub_that_containers_call_by_its_name() -> None:
+    def seen(url: str) -> str:
+        return hub_from_here(HubSettings(url=url, api_key="a" * 16)).url
+
+    assert seen("http://host.docker.internal:7600") == "http://127.0.0.1:7600"
+    assert seen("https://hub.example.org") == "https://hub.example.org"
