@@ -9,6 +9,8 @@ ada.get("/organization/1").json
 
 import itertools
 import secrets
+import tempfile
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ from werkzeug.test import TestResponse
 from vprotocol.keylog import KeyLog
 from vprotocol.keys import KeyKind, PrivateKey
 from vruntime.clock import ManualClock
+from vserver import migrations
 from vserver.accounts import tokens
 from vserver.app import create_app
 from vserver.config import Limits, PasswordCost, Settings
@@ -68,6 +71,8 @@ class HubWorld:
     def __init__(self, folder: Path, *, database_url: str | None = None, clock: Any = None, **settings: Any) -> None:
         settings = {"password": CHEAP, "limits": Limits(login_burst=1000), "durable": False, **settings}
         self.settings = Settings(data_folder=folder, database=database_url, **settings)
+        if database_url is None:
+            _begin_with_a_migrated_database(Path(self.settings.database_url.removeprefix("sqlite:///")))
         self.clock = clock or ManualClock(now=NOW)
         self.app = create_app(self.settings, clock=self.clock)
         self.hub: Hub = self.app.extensions["vestal"]
@@ -121,6 +126,24 @@ class HubWorld:
         caller = Caller(self.app, name, {**pair, "api_key": made["api_key"]})
         caller.organization_id = organization_id
         return caller
+
+
+@cache
+def _migrated() -> bytes:
+    """An empty database of today's shape. Migrating costs more than most tests."""
+    with tempfile.TemporaryDirectory() as folder:
+        database = Database(f"sqlite:///{folder}/hub.sqlite", durable=False)
+        migrations.migrate(database)
+        with database.engine.connect() as connection:
+            connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+        database.dispose()
+        return Path(folder, "hub.sqlite").read_bytes()
+
+
+def _begin_with_a_migrated_database(path: Path) -> None:
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(_migrated())
 
 
 class Identity:
