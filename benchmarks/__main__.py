@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+import signal
 import sys
 
 from rich.console import Console
@@ -28,6 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         "--quick", action="store_true", help="try the bench itself: small and few; the figures mean little"
     )
     wanted = parser.parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended also then
     report: Report = importlib.import_module(f"benchmarks.{wanted.name}").measure(Options(quick=wanted.quick))
     if wanted.json:
         report.explain(Console(stderr=True))
