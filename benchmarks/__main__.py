@@ -29,7 +29,6 @@ def main(arguments: list[str] | None = None) -> int:
         "--quick", action="store_true", help="try the bench itself: small and few; the figures mean little"
     )
     wanted = parser.parse_args(arguments)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended also then
     report: Report = importlib.import_module(f"benchmarks.{wanted.name}").measure(Options(quick=wanted.quick))
     if wanted.json:
         report.explain(Console(stderr=True))
@@ -40,4 +39,5 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # what was started is ended also then
     sys.exit(main())
