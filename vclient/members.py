@@ -61,18 +61,36 @@ class AcceptedMembers:
         with self._lock:
             return frozenset(self._known.get(collaboration, {}).get("members", ()))
 
-    def accept(self, collaboration: Collaboration, fingerprint: Fingerprint) -> None:
+    def accept(self, collaboration: Collaboration, fingerprint: Fingerprint, number: int, called: str) -> None:
         with self._lock:
             known = self._pinned(collaboration)
             if fingerprint not in known["members"]:
                 known["members"].append(fingerprint)
+            known["called"][fingerprint] = [number, called]
             self._write()
+
+    def check_member(self, collaboration: Collaboration, fingerprint: Fingerprint, number: int, called: str) -> None:
+        """Is this member still listed under the number and name under which it was accepted? People name each other by
+        these, and would ask somebody else if the hub could exchange them.
+
+        :raises IdentityChanged: no.
+        """
+        with self._lock:
+            before = self._known.get(collaboration.name, {}).get("called", {}).get(fingerprint)
+        if before is not None and before != [number, called]:
+            raise IdentityChanged(
+                f"the hub now lists {before[1]} ({before[0]}), whose words are {spoken(fingerprint)}, "
+                f"as {called} ({number})",
+                hint="If it was renamed, forget it and accept it again: `trust forget`, then `trust accept`.",
+                fields={"fingerprint": fingerprint},
+            )
 
     def forget(self, fingerprint: Fingerprint) -> None:
         """Out of every collaboration."""
         with self._lock:
             for known in self._known.values():
                 known["members"] = [one for one in known["members"] if one != fingerprint]
+                known["called"].pop(fingerprint, None)
             self._write()
 
     def check(self, collaboration: Collaboration, *, renamed: bool = False) -> None:
@@ -102,7 +120,7 @@ class AcceptedMembers:
     def _pinned(self, collaboration: Collaboration) -> dict[str, Any]:
         return self._known.setdefault(
             collaboration.name,
-            {"hub_id": collaboration.id, "display_name": collaboration.display_name, "members": []},
+            {"hub_id": collaboration.id, "display_name": collaboration.display_name, "members": [], "called": {}},
         )
 
     def _write(self) -> None:
@@ -133,6 +151,7 @@ class Members:
 
         :param everybody: all of the hub's list must be among them.
         :raises NewMember, MemberNotReady: somebody is not, and the settings do not accept at first contact.
+        :raises IdentityChanged: the hub lists a member under another's name or number.
         """
         found = []
         for organization in organizations:
@@ -144,6 +163,7 @@ class Members:
                     raise _missing(view)
                 continue
             assert organization.fingerprint is not None, "without one it is not ready"
+            self.accepted.check_member(collaboration, organization.fingerprint, organization.id, organization.name)
             found.append(
                 PlanOrganization(fingerprint=organization.fingerprint, id=organization.id, name=organization.name)
             )
@@ -163,7 +183,7 @@ class Members:
                 fields={"known": organization.fingerprint, "shown": log.fingerprint},
             )
         self.store.accept(log, int(self._clock.now()), organization.id)
-        self.accepted.accept(collaboration, log.fingerprint)
+        self.accepted.accept(collaboration, log.fingerprint, organization.id, organization.name)
         return self._view(organization, collaboration)
 
     def _view(self, organization: Organization, collaboration: Collaboration | None) -> MemberView:
@@ -194,6 +214,9 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
                 "hub_id": int(known["hub_id"]),
                 "display_name": str(known["display_name"]),
                 "members": [str(one) for one in known["members"]],
+                "called": {
+                    str(one): [int(number), str(name)] for one, (number, name) in known.get("called", {}).items()
+                },
             }
             for name, known in document["collaborations"].items()
         }

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, TypeVar
 
-from vprotocol.messages import Message
+from vprotocol.messages.wire import Message, PageLinks
 from vruntime.http import Http
 
 PAGE = 200
@@ -18,7 +18,12 @@ def every(http: Http, path: str, view: type[View], params: Mapping[str, Any] | N
     for _ in range(MAX_PAGES):  # a hub that links in circles must not hold us for ever
         if link is None:
             return
-        page = http.get(link, params=query)
-        for item in page["data"]:
+        page = _Page.from_wire(http.get(link, params=query))
+        for item in page.data:
             yield view.from_wire(item)
-        link, query = page["links"]["next"], None
+        link, query = page.links.next, None
+
+
+class _Page(Message):
+    data: tuple[Any, ...]
+    links: PageLinks
