@@ -55,7 +55,8 @@ def test_an_old_python_is_refused_with_a_remedy(tmp_path):
 
 def test_quick_leaves_out_what_is_slow_and_hands_the_rest_to_pytest(prepared):
     done = run("script/test", "--quick", "tests/unit", "-k", "a b", VESTAL_VENV=prepared)
-    words = ["-m", "pytest", "-m", "not docker and not postgres and not slow", "tests/unit", "-k", "a b"]
+    words = ["-m", "pytest", "-m", "not docker and not postgres and not slow", "-n", "auto", "--dist", "loadfile"]
+    words += ["tests/unit", "-k", "a b"]
     assert done.stdout.splitlines() == [f"<{word}>" for word in words]
 
 
