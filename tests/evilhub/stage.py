@@ -47,7 +47,7 @@ class Stage:
 
     def executions(self) -> int:
         with self._changed:
-            return sum(self.ran.values())
+            return sum(count for name, count in self.ran.items() if " at " not in name)
 
     def echo(self, sandbox: Sandbox) -> int:
         self._count("echo")
@@ -55,8 +55,10 @@ class Stage:
         return 0
 
     def give(self, sandbox: Sandbox) -> int:
+        me = _subject(sandbox)["organization_id"]
         self._count("give")
-        sandbox.write_output(json.dumps(_subject(sandbox)["organization_id"]).encode())
+        self._count(f"give at {me}")
+        sandbox.write_output(json.dumps(me).encode())
         return 0
 
     def add(self, sandbox: Sandbox) -> int:
@@ -174,7 +176,7 @@ def _subject(sandbox: Sandbox) -> dict[str, Any]:
     return json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))["sub"]
 
 
-# --- tools of the forger ------------------------------------------------------------------------------------------------
+# --- tools of the forger --------------------------------------------------------------------------------------------
 STRANGER = PrivateKey.generate(KeyKind.NODE)
 STRANGE_USER = PrivateKey.generate(KeyKind.USER)
 

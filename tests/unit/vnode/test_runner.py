@@ -54,7 +54,7 @@ def test_a_run_ends_in_a_receipt_and_leaves_nothing_behind(node: NodeTwin) -> No
     assert entry is not None and entry.phase is Phase.ENDED
 
 
-# --- kill -9 --------------------------------------------------------------------------------------------------------------
+# --- kill -9 --------------------------------------------------------------------------------------------------------
 KILLS: dict[str, Callable[[NodeTwin], tuple[Any, str, bool]]] = {
     "before the key is used": lambda n: (n.journal, "accept", False),
     "after the key is used": lambda n: (n.journal, "accept", True),
@@ -105,7 +105,7 @@ def test_a_result_that_is_neither_in_the_outbox_nor_in_a_sandbox_is_lost_and_not
     assert [receipt.reason for receipt in node.hub.delivered] == [Reason.LOST]
 
 
-# --- nothing replaces a result --------------------------------------------------------------------------------------------
+# --- nothing replaces a result --------------------------------------------------------------------------------------
 def test_a_mistake_after_the_result_is_in_the_outbox_does_not_replace_it(node: NodeTwin) -> None:
     def broken(*_: Any) -> None:
         raise RuntimeError("disk full")
@@ -170,7 +170,7 @@ def test_a_start_that_cannot_be_written_down_leaves_no_sandbox_and_no_token(node
     assert node.gate._admitted == {}
 
 
-# --- what the hub says about a result -------------------------------------------------------------------------------------
+# --- what the hub says about a result -------------------------------------------------------------------------------
 @pytest.mark.parametrize(
     "code",
     [
@@ -216,7 +216,7 @@ def test_a_mistake_while_delivering_keeps_the_result(node: NodeTwin) -> None:
     assert len(node.outbox.waiting()) == 1
 
 
-# --- the end of the process -----------------------------------------------------------------------------------------------
+# --- the end of the process -----------------------------------------------------------------------------------------
 def test_a_run_that_outlives_the_process_is_neither_reported_nor_removed(tmp_path: Path) -> None:
     running = threading.Event()
 
@@ -248,7 +248,7 @@ def test_a_run_that_outlives_the_process_is_neither_reported_nor_removed(tmp_pat
     assert [receipt.reason for receipt in node.hub.delivered] == [Reason.EXIT_CODE]
 
 
-# --- reasons --------------------------------------------------------------------------------------------------------------
+# --- reasons --------------------------------------------------------------------------------------------------------
 def test_an_order_that_is_none_is_called_damaged(node: NodeTwin) -> None:
     node.run(assignment(order=b"[]"))
     assert [(r.state, r.reason) for r in node.hub.delivered] == [("refused", Reason.DAMAGED)]
