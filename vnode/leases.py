@@ -44,7 +44,7 @@ class Leases:
         """A new lease; none if the run is held already (a re-delivery, or a new lease for what still executes here)."""
         with self._lock:
             held = self._held.get(assignment.run)
-            if held is not None:
+            if held is not None and not held.resting:  # a hub that hands out a resting run wants its result now
                 held.token = assignment.lease_token
                 return None
             lease = Lease(assignment.run, assignment.job, assignment.lease_token)

@@ -12,7 +12,7 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -33,7 +33,7 @@ from vnode.vault import Vault, suite_of
 from vprotocol.envelope import Sealed, Suite
 from vprotocol.errors import Superseded, TrustError, VestalError
 from vprotocol.ids import NodeId
-from vprotocol.messages.orders import Order
+from vprotocol.messages.orders import ORDER_LIMIT_BYTES, Order
 from vprotocol.messages.sync import Assignment
 from vprotocol.paths import TaskPath
 from vprotocol.plan import ExpectedOutput
@@ -50,7 +50,6 @@ from vruntime.logs import bound
 log = logging.getLogger(__name__)
 
 LOG_TAIL_BYTES = 64 * 1024
-LARGEST_ORDER_BYTES = 256 * 2**20  # the only content that is held in memory
 KEPT_S = 7 * 86_400  # a result that the hub does not take is offered again for so long
 IN_MEMORY_BYTES = 8 * 1024 * 1024
 SEALED_OVERHEAD = 1.01  # Cobblestone adds 0.1 %, headers a little
@@ -102,7 +101,7 @@ class Story:
     def place(self) -> str:
         """Where its end stands in the outbox. A refusal used up no key: it must not touch the result of the run that
         did."""
-        return self.key if self.entry is not None else f"{self.key}|refused as {self.assignment.run}"
+        return self.key if self.entry is not None else f"{self.key}{_REFUSED}{self.assignment.run}"
 
 
 class Runner:
@@ -187,10 +186,14 @@ class Runner:
         """After the end is in the outbox, and never for a run that goes on without this process."""
         if story.entry is not None:
             self.t.gate.close(story.entry.capability)
-        if story.handle is None or self.abandoned.is_set():
-            return
+        if story.started_at is not None and not self.abandoned.is_set():
+            self._remove(story.handle, story)
+
+    def _remove(self, handle: Handle | None, story: Story) -> None:
+        """Without a handle what a start that failed may have left."""
         try:
-            self.t.executor.remove(story.handle)
+            if (found := handle or self._find_sandbox(story)) is not None:
+                self.t.executor.remove(found)
         except ExecutorError as error:
             log.warning("a sandbox could not be removed: %s", error)
 
@@ -198,7 +201,7 @@ class Runner:
     def _open_order(self, checked: Checked) -> tuple[bytes, Suite]:
         """Opened in memory only; sealed bytes, of whatever size the hub sends, are not held there."""
         content = io.BytesIO()
-        limit = min(self.t.settings.policy.max.memory, LARGEST_ORDER_BYTES)
+        limit = min(self.t.settings.policy.max.memory, ORDER_LIMIT_BYTES)
         with tempfile.SpooledTemporaryFile(IN_MEMORY_BYTES, dir=str(self.t.workspace)) as spooled:
             sealed = cast(BinaryIO, spooled)
             self.t.hub.fetch(checked.assignment.order, sealed, _sealed_limit(limit))
@@ -402,11 +405,16 @@ class Runner:
         self.t.audit.write("released", story.key, state=receipt.state, outputs=[o.payload for o in receipt.outputs])
         self.deliver(story.place)
 
-    def deliver(self, place: str) -> bool:
-        """Bring a result from the outbox to the hub; it stays there when that fails. Returns whether it is gone."""
+    def deliver(self, place: str, lease_token: str | None = None) -> bool:
+        """Bring a result from the outbox to the hub; it stays there when that fails. Returns whether it is gone.
+
+        :param lease_token: a newer one for the same attempt.
+        """
         outgoing = self.t.outbox.find(place)
         if outgoing is None:
             return True
+        if lease_token is not None:
+            outgoing = replace(outgoing, lease_token=lease_token)
         try:
             ended = self.t.hub.deliver(outgoing)
             log.info("delivered: %s%s", ended.state.value, " (superseded)" if ended.superseded else "")
@@ -440,16 +448,14 @@ class Runner:
     def _deliver_held(self, story: Story) -> bool:
         """A node that holds a result for a run, of whatever attempt and number, delivers it instead of executing
         again."""
-        held = [
-            outgoing
-            for outgoing in self.t.outbox.waiting()
-            if outgoing.run == story.assignment.run or outgoing.key == story.key
-        ]
+        held = [outgoing for outgoing in self.t.outbox.waiting() if _is_result_of(outgoing, story)]
+        story.sealed = bool(held)
         for outgoing in held:
-            self.deliver(outgoing.key)
+            newer = story.assignment.lease_token if _is_same_attempt(outgoing, story) else None
+            self.deliver(outgoing.key, newer)
             for handle in self.t.executor.find({LABEL_RUN: outgoing.key}):
-                self.t.executor.remove(handle)
-        return bool(held)
+                self._remove(handle, story)
+        return story.sealed
 
     def _find_sandbox(self, story: Story) -> Handle | None:
         return next(iter(self.t.executor.find({LABEL_RUN: story.key})), None)
@@ -501,6 +507,22 @@ def key_of(assignment: Assignment) -> str:
     """
     run = assignment
     return run_key(_plan_hash(run), run.path, run.organization, run.generation, run.attempt)
+
+
+_REFUSED = "|refused as "
+
+
+def _is_result_of(outgoing: Outgoing, story: Story) -> bool:
+    """Of the same signed run, whatever its attempt; a refusal only under its own number. Numbers alone say nothing: a
+    hub that was restored gives them out again."""
+    everything_but_attempt = story.key.rpartition("|")[0] + "|"
+    if not outgoing.key.startswith(everything_but_attempt):
+        return False
+    return outgoing.run == story.assignment.run or _REFUSED not in outgoing.key
+
+
+def _is_same_attempt(outgoing: Outgoing, story: Story) -> bool:
+    return outgoing.run == story.assignment.run and outgoing.key.partition(_REFUSED)[0] == story.key
 
 
 def _plan_hash(assignment: Assignment) -> str:

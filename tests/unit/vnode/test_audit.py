@@ -79,3 +79,17 @@ def test_what_is_no_entry_shows(path: Path, line: bytes) -> None:
 
 def test_only_its_owner_reads_it(path: Path) -> None:
     assert path.stat().st_mode & 0o077 == 0
+
+
+def test_a_line_that_a_power_cut_tore_is_cut_off_and_the_chain_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    first = Audit(path, ManualClock())
+    first.write("accepted", "run 1")
+    first.close()
+    with path.open("ab") as file:
+        file.write(b'{"at":1,"decis')
+    second = Audit(path, ManualClock())
+    second.write("accepted", "run 2")
+    second.close()
+    assert broken_line(path) is None
+    assert len(path.read_text().splitlines()) == 2

@@ -126,6 +126,20 @@ def _failing_at(write: Any, decision: str, fail: Callable[..., None]) -> Any:
     return writing
 
 
+def test_an_engine_that_fails_while_a_held_result_is_offered_does_not_replace_it(node: NodeTwin) -> None:
+    given = assignment()
+    node.hub.refuse = Unreachable()
+    node.run(given)
+    (held,) = node.outbox.waiting()
+
+    def gone(_labels: Any) -> None:
+        raise ExecutorError("the engine is away")
+
+    node.executor.find = gone  # type: ignore[method-assign]
+    node.run(given)
+    assert [outgoing.receipt for outgoing in node.outbox.waiting()] == [held.receipt]
+
+
 def test_a_replay_under_another_number_touches_no_result(node: NodeTwin) -> None:
     node.hub.refuse = Unreachable()
     given = assignment(1)
@@ -202,6 +216,38 @@ def test_after_a_week_of_no_a_result_is_given_up(node: NodeTwin) -> None:
     node.clock.advance(KEPT_S + 1)
     assert node.runner.deliver(held.key)
     assert node.outbox.waiting() == [] and ("rejected", "forbidden") in node.decisions()
+
+
+def test_a_held_result_goes_out_under_the_newest_lease_token(node: NodeTwin) -> None:
+    node.hub.refuse = coded("lease_invalid")
+    given = assignment()
+    node.run(given)
+    tokens: list[str] = []
+    node.hub.refuse, node.hub.on_delivery = None, lambda outgoing: tokens.append(outgoing.lease_token)
+    node.run(given.model_copy(update={"lease_token": "newer"}))
+    assert tokens == ["newer"] and node.executions == 1 and node.outbox.waiting() == []
+
+
+def test_a_held_result_does_not_stand_in_the_way_of_another_run_of_the_same_number(node: NodeTwin) -> None:
+    """A hub that was restored from a backup gives its numbers out again."""
+    node.hub.refuse = coded("lease_invalid")
+    node.run(assignment(1))
+    node.hub.refuse = None
+    node.run(assignment(1))
+    assert node.executions == 2 and len(node.hub.delivered) == 1
+
+
+def test_what_a_failed_start_left_is_removed(node: NodeTwin) -> None:
+    honest = node.executor.start
+
+    def half(spec: Any) -> Any:
+        honest(spec)
+        raise ExecutorError("the engine went away in the middle")
+
+    node.executor.start = half  # type: ignore[method-assign]
+    node.run(assignment())
+    assert node.executor.find({}) == []
+    assert [receipt.reason for receipt in node.hub.delivered] == [Reason.EXECUTOR]
 
 
 def test_a_refusal_is_not_offered_for_a_week(node: NodeTwin) -> None:
