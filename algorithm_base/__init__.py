@@ -18,7 +18,7 @@ Keys, encryption and networking are none of the algorithm's business, and a lapt
 `algorithm_base.testing`.
 """
 
-from algorithm_base.data import DataFrame, DataSource
+from algorithm_base.data import DataFrame, DataSource, Rows
 from algorithm_base.environment import setting
 from algorithm_base.errors import AlgorithmError
 from algorithm_base.outputs import Outputs, OutputStream
@@ -36,6 +36,7 @@ __all__ = [
     "OutputStream",
     "Outputs",
     "Peers",
+    "Rows",
     "Subtask",
     "SubtaskFailed",
     "inputs",

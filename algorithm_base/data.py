@@ -8,7 +8,7 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,6 +48,11 @@ class DataSource:
             )
         return reader(self)
 
+    def rows(self) -> Rows:
+        """A table as a list of dictionaries; a missing value is None. csv and tsv are read without pandas."""
+        reader = _ROW_READERS.get(self.type)
+        return as_rows(self.read()) if reader is None else reader(self)
+
     @property
     def path(self) -> Path:
         return Path(unquote(self.uri.removeprefix("file://")) if self.uri.startswith("file://") else self.uri)
@@ -60,6 +65,10 @@ def has_pandas() -> bool:
 def _read_delimited(source: DataSource, delimiter: str) -> Any:
     if has_pandas():
         return _pandas().read_csv(source.path, sep=delimiter)
+    return _delimited_rows(source, delimiter)
+
+
+def _delimited_rows(source: DataSource, delimiter: str) -> Rows:
     import csv
 
     with source.path.open(encoding="utf-8-sig", newline="") as file:
@@ -132,6 +141,10 @@ def _read_folder(source: DataSource) -> Path:
     return source.path
 
 
+_ROW_READERS: dict[str, Callable[[DataSource], Rows]] = {
+    "csv": lambda source: _delimited_rows(source, ","),
+    "tsv": lambda source: _delimited_rows(source, "\t"),
+}
 _READERS = {
     "csv": _read_csv,
     "tsv": _read_tsv,
@@ -152,6 +165,15 @@ def _only_with_pandas(source: DataSource) -> Any:
             f"the data source '{source.label}' ({source.type}) needs pandas: add it to the algorithm's image"
         )
     return _pandas()
+
+
+def as_rows(table: Any) -> Rows:
+    """A frame as a list of dictionaries, a missing value as None; rows as they are."""
+    if isinstance(table, list):
+        return table
+    chosen = table.astype(object)
+    rows: Rows = chosen.where(table.notna(), None).to_dict("records")
+    return rows
 
 
 def typed_rows(rows: Iterable[dict[str, str]]) -> Rows:

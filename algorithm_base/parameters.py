@@ -17,6 +17,7 @@ InputForm = Literal["value", "bytes", "path"]
 class OneSource:
     label: str | None
     read: bool
+    rows: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,11 @@ class Door(enum.Enum):
 Wish = OneSource | AllSources | NamedInput | Door
 
 
-def source(label: str | None = None, *, read: bool = True) -> Any:
+def source(label: str | None = None, *, read: bool = True, rows: bool = False) -> Any:
     """The data source with this label; without one: the first that the task asked for (a second `source()` the second,
-    and so on). `read=False` gives the unread `DataSource` (label, type, uri, params) instead of a frame."""
-    return OneSource(label, read)
+    and so on). `read=False` gives the unread `DataSource` (label, type, uri, params) instead of a frame; `rows=True` a
+    list of dictionaries even where the image has pandas, whose import takes longer than many algorithms."""
+    return OneSource(label, read, rows)
 
 
 def sources(*, read: bool = True) -> Any:

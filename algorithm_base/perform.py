@@ -39,6 +39,7 @@ class Order:
 
 class Readable(Protocol):
     def read(self) -> Any: ...
+    def rows(self) -> Any: ...
 
 
 @dataclass(frozen=True)
@@ -77,9 +78,11 @@ def _filled(method: Method, around: Surroundings) -> dict[str, Any]:
 
 def _value(wish: Wish, around: Surroundings, unnamed_labels: Any) -> Any:
     match wish:
-        case OneSource(label, read):
+        case OneSource(label, read, rows):
             found = _find(label if label is not None else next(unnamed_labels, None), around.sources)
-            return found.read() if read else found
+            if not read:
+                return found
+            return found.rows() if rows else found.read()
         case AllSources(read):
             return {label: found.read() if read else found for label, found in around.sources.items()}
         case NamedInput():

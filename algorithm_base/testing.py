@@ -19,6 +19,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from algorithm_base.data import as_rows
 from algorithm_base.errors import OrderError, SourceError
 from algorithm_base.named_inputs import read_index
 from algorithm_base.outputs import DEFAULT, decode, encode, plain
@@ -38,6 +39,9 @@ class PretendSource:
 
     def read(self) -> Any:
         return copy.deepcopy(self.data)
+
+    def rows(self) -> Any:
+        return as_rows(self.read())
 
 
 class Federation:

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from algorithm_base import AlgorithmError, DataFrame, Peers, method, progress, source
+from algorithm_base import AlgorithmError, Peers, Rows, method, progress, source
 from vestal_statistics.moments import combined, partial_moments
 from vestal_statistics.table import Matrix, numbers, require_enough, values
 
@@ -84,7 +84,7 @@ def newton(
 
 @method
 def partial_newton(
-    data: DataFrame = source(),
+    data: Rows = source(rows=True),
     *,
     beta: list[float],
     mean: list[float],

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from algorithm_base import AlgorithmError, DataFrame, Peers, inputs, method, progress, source
+from algorithm_base import AlgorithmError, Peers, Rows, inputs, method, progress, source
 from vestal_statistics.table import Matrix, numbers, numeric_columns, require_enough
 
 
@@ -59,7 +59,7 @@ class Moments:
 
 
 @method
-def partial_moments(data: DataFrame = source(), *, columns: list[str] | None = None) -> dict[str, Any]:
+def partial_moments(data: Rows = source(rows=True), *, columns: list[str] | None = None) -> dict[str, Any]:
     """One organization's moments of these columns (all numeric ones, if not told)."""
     chosen = numeric_columns(data) if columns is None else columns
     if not chosen:

@@ -6,7 +6,7 @@ from contextlib import closing
 import pytest
 
 from algorithm_base import data
-from algorithm_base.data import DataSource
+from algorithm_base.data import DataSource, as_rows
 from algorithm_base.errors import SourceError
 
 ROWS = [{"name": "a,b", "age": 40, "bmi": 21.5}, {"name": "ç", "age": 51, "bmi": None}]
@@ -96,3 +96,18 @@ def test_a_database_without_a_query_or_a_file_is_refused(tmp_path):
     with pytest.raises(SourceError, match="no database file"):
         DataSource("default", "sql", str(tmp_path / "x.db"), query="SELECT 1").read()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_are_dictionaries_also_where_pandas_is_there_and_it_is_not_even_imported(tmp_path, monkeypatch):
+    table = tmp_path / "table.csv"
+    table.write_text("age,name\n40,ada\n,bob\n")
+    monkeypatch.setattr("algorithm_base.data._pandas", lambda: pytest.fail("pandas was imported"))
+    source = DataSource("default", "csv", str(table))
+    assert source.rows() == [{"age": 40, "name": "ada"}, {"age": None, "name": "bob"}]
+
+
+def test_a_frame_becomes_rows_with_none_for_what_is_missing():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame({"age": [40.0, None], "name": ["ada", None]})
+    assert as_rows(frame) == [{"age": 40.0, "name": "ada"}, {"age": None, "name": None}]
+    assert as_rows([{"age": 1}]) == [{"age": 1}]
