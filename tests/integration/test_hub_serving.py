@@ -30,7 +30,7 @@ def vserver(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) 
 
 
 def vclient(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 0) -> Any:
-    returned = run(vclient_main.group, [*arguments, "--json"], "vclient")
+    returned = run(vclient_main.group, [*arguments, "--json"], "vclient")  # type: ignore[attr-defined]
     said = capsys.readouterr()
     assert returned == code, said.err
     return json.loads((said.out if code == 0 else said.err).splitlines()[-1])

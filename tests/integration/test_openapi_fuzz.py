@@ -78,7 +78,7 @@ def test_every_answer_is_documented_and_none_is_a_failure(full: Federation, who:
     answers = Answers()
     for operation in operations(full):
         for mode in GenerationMode:
-            full.clock.advance(60)  # or most log-ins would meet the rate limit
+            full.clock.advance(60)  # type: ignore[attr-defined]  # or most log-ins would meet the rate limit
             tried(operation, mode, headers, answers)
     full.hub.database.dispose()
     assert not answers.wrong, "\n\n".join(answers.wrong.values())
