@@ -94,7 +94,7 @@ class Job:
         """Return the final state as soon as the job has ended; the hub holds the question until then.
 
         :param timeout_s: default: until the plan has expired and the last run's time is over.
-        :param progress: called with a `JobView` whenever something has happened.
+        :param progress: called with a `JobView` whenever something has happened, and every 20 s when nothing has.
         :raises DeadlineExceeded: not ended in time; the job goes on.
         """
         few = len(root_runs(self._plan.plan)) <= FEW_RUNS

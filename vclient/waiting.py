@@ -27,7 +27,7 @@ def wait(
 ) -> JobView:
     """The job when it has ended.
 
-    :param progress: called with the job whenever something has happened to it.
+    :param progress: called with the job whenever something has happened to it, and after each time nothing has.
     :raises DeadlineExceeded: it has not ended within `timeout_s`; it goes on all the same. Unreachable: no hub.
     """
     deadline = Deadline.after(clock, timeout_s)
@@ -38,9 +38,8 @@ def wait(
                 f"the job {view.id} has not ended within {timeout_s:g} seconds (it is {view.state.value})",
                 hint="It goes on: wait again, look at job.status(), or cancel it.",
             )
-        before = view.version
         # Who does not want to hear of every step is answered once, when it has ended.
-        since = None if progress is None else before
+        since = None if progress is None else view.version
         view = job_api.held(
             http,
             view.id,
@@ -49,6 +48,6 @@ def wait(
             include=include,
             deadline_s=min(OUTAGE_S, remaining_s + GRACE_S),
         )
-        if progress is not None and view.version != before:
+        if progress is not None:
             progress(view)
     return view

@@ -61,17 +61,25 @@ def show_job(out: Out, job: Job) -> None:
 
 
 def watch(out: Out, job: Job, timeout_s: float | None = None) -> RunState:
-    """Wait with a bar on a terminal."""
+    """Wait with a bar on a terminal; who is waited for in vain is named."""
     total = sum(len(step.on) for step in job.plan.plan.steps)
     with out.progress(f"{job.name}", total) as steps:
-        return job.wait(timeout_s, _counting(steps))
+        progress = _counting(out, job, steps)
+        progress(job.status())
+        return job.wait(timeout_s, progress)
 
 
-def _counting(steps: Steps) -> Any:
+def _counting(out: Out, job: Job, steps: Steps) -> Any:
     done = 0
+    said: set[str] = set()
+    names = {one.fingerprint: one.name for one in job.plan.plan.organizations}
 
     def progress(view: JobView) -> None:
         nonlocal done
+        waiting = {f"{names.get(run.fingerprint, run.fingerprint)}: {run.note}" for run in view.runs or () if run.note}
+        for sentence in sorted(waiting - said):
+            out.say(f"waiting for {sentence}")
+        said.update(waiting)
         ended = sum(1 for run in view.runs or () if run.state in FINAL and "#" not in run.path)
         steps.advance(ended - done)
         steps.describe(f"{view.name}: {view.state.value}")
