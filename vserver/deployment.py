@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import IO
@@ -255,8 +255,14 @@ def stop(deployment: Deployment, clock: Clock | None = None) -> Running:
     found = running(deployment)
     if found is None:
         raise NotRunning(f"{deployment.context.name} does not run.")
-    os.kill(found.pid, signal.SIGTERM)
     deadline = Deadline.after(clock, deployment.settings.stop_within_s + 10)
+    with suppress(ProcessLookupError):  # it may end by itself at this very moment
+        process = os.pidfd_open(found.pid)
+        try:
+            signal.pidfd_send_signal(process, signal.SIGTERM)
+            select.select([process], [], [], deadline.remaining_s())
+        finally:
+            os.close(process)
     while running(deployment) is not None:
         if deadline.passed():
             raise DeadlineExceeded(f"The hub (process {found.pid}) has not ended yet.")

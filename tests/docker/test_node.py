@@ -134,7 +134,8 @@ def test_nothing_of_a_run_is_left_behind(federation: Federation, image: Any, eng
 
 def test_list_shows_the_nodes_as_running(federation: Federation) -> None:
     listed = federation.programs.run("vnode", "list")
-    assert {each["name"] for each in listed if each["running"]} >= {each.node for each in federation.hospitals}
+    running = {each["name"]: each["runs_as"] for each in listed if each["state"] == "online"}
+    assert running == {each.node: "container" for each in federation.hospitals}
 
 
 def test_no_secret_stands_in_the_process_list(federation: Federation) -> None:

@@ -309,6 +309,8 @@ def test_the_same_run_under_many_numbers_at_once_is_executed_once(stage: Stage) 
 
     with stage.evil.telling(0, "/node/sync$", once_with_runs(lie)):
         stage.single(x=5).wait(timeout_s=WAIT_S)  # its own number may be among those that came too late
+    for thread in [*stage.world.nodes[0]._running]:
+        thread.join(WAIT_S)
     assert stage.executions() == ran + 1
     assert stage.single(y=2).result(timeout_s=WAIT_S) == {"y": 2}
 

@@ -194,8 +194,9 @@ class DockerExecutor:
 
     def wait(self, handle: Handle, timeout_s: float) -> Exit | None:
         with _known(handle), _engine():
+            patience: Any = max(timeout_s, 0.001)  # requests takes fractions of seconds; docker's stubs do not
             try:
-                self._api.wait(handle.id, timeout=max(timeout_s, 0.001))
+                self._api.wait(handle.id, timeout=patience)
             except OSError as error:
                 if _timed_out(error):
                     return None

@@ -135,7 +135,7 @@ def test_an_import_that_cannot_write_a_key_down_makes_nothing(hub: Path, tmp_pat
         ("users: [{username: ada, password: x}]", 4, "config_invalid", "password"),
         ("users: [{username: ada}]", 2, "no_terminal", "password_file"),
         ("users: [{username: ada, password_file: none}]", 4, "config_invalid", "cannot be read"),
-        ("users: [{username: ada, password_file: short}]", 4, "config_invalid", "too short"),
+        ("users: [{username: ada, password_file: short}]", 4, "config_invalid", "At least 12 characters"),
         ("users: [{username: ada, password_file: long, roles: [King]}]", 3, "bad_request", "King"),
         ("nodes: [{name: a, organization: A}]", 2, "usage", "--api-keys"),
         ("collaborations: [{display_name: S, organizations: [A]}]", 5, "not_found", "A"),
