@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import select
 import shutil
@@ -158,13 +159,18 @@ class ProcessExecutor:
         return self._jobs / self._folder(job).name
 
     def _written(self, folder: Path, spec: SandboxSpec, image: ProcessImage) -> dict[str, Any]:
+        threads = str(max(1, math.ceil(spec.limits.cpus)))
         environment = {
             "PATH": os.environ.get("PATH", os.defpath),
             "LANG": "C.UTF-8",
             "HOME": str(folder / "tmp"),
             "TMPDIR": str(folder / "tmp"),
             "PYTHONPATH": os.pathsep.join(image.python_path),
-            "PYTHONDONTWRITEBYTECODE": "1",
+            # Compiled once a node, and not beside the sources, which may be somebody else's.
+            "PYTHONPYCACHEPREFIX": str(self.root / "pycache"),
+            # Nothing here enforces a number of cores; numeric libraries take as many as there are unless told.
+            "OMP_NUM_THREADS": threads,
+            "OPENBLAS_NUM_THREADS": threads,
             "PKG_NAME": image.package,
         }
         return {
