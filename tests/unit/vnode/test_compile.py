@@ -153,7 +153,7 @@ def test_scratch_is_shared_inside_a_job_unless_the_plan_says_private(scratch: st
 def test_files_are_order_token_inputs_and_their_index() -> None:
     inputs = (
         OpenedInput("parts", True, 1, b"one"),
-        OpenedInput("parts", True, 2, Path("/work/two")),
+        OpenedInput("parts", True, 2, Path("/workspace-of-a-run/two")),
         OpenedInput("noise", False, 3, b"three"),
     )
     found = {file.path: file.content for file in spec(settings(), inputs=inputs).files}
@@ -162,7 +162,7 @@ def test_files_are_order_token_inputs_and_their_index() -> None:
         "/in/input": b'{"method": "partial"}',
         "/in/token": b"a.b.c",
         "/in/files/parts/0": b"one",
-        "/in/files/parts/1": Path("/work/two"),
+        "/in/files/parts/1": Path("/workspace-of-a-run/two"),
         "/in/files/noise/0": b"three",
     }
     assert index == input_index(inputs)
